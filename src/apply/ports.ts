@@ -1,0 +1,36 @@
+/**
+ * How the engine sees the machine. `linux/` implements these on the kernel, `linux/fake/` in memory, and both
+ * pass test/contract/kernel.contract.ts. All calls are synchronous: they run inside a window in which the
+ * calling thread is in the pod's namespace (lab-notes 1.3).
+ */
+import type { NftTable, NftTableId } from "../nft/model.ts";
+import type { ObservedLink, ObservedNftTable, ObservedRoute } from "../plan/observed.ts";
+import type { Step, StepOf, StepOp } from "../plan/step.ts";
+
+/** One namespace's network, open. */
+export interface Kernel {
+  readLinks(): readonly ObservedLink[];
+  /** Main table, both families; multipath routes are listed once a hop. */
+  readRoutes(): readonly ObservedRoute[];
+  /** null where the kernel has no such key. */
+  readSysctl(key: string): string | null;
+  /** Tables whose name begins with the given prefix. */
+  readNftTables(prefix: string): readonly ObservedNftTable[];
+  /** Packets and bytes of named counters of a table, by counter name. */
+  readNftCounters(
+    table: NftTableId,
+  ): Readonly<Record<string, { readonly packets: number; readonly bytes: number }>>;
+  /**
+   * Carries out one step. Idempotent where the wanted state is already there with our mark.
+   * @throws PodtapError `PT-KERNEL-<errno>` naming operation, object and the kernel's words.
+   */
+  run(step: Step): void;
+}
+
+export type Executors = { readonly [O in StepOp]: (step: StepOf<O>) => void };
+
+/** nftables in the calling thread's namespace. */
+export interface Nft {
+  replace(tables: readonly NftTable[]): void;
+  delete(tables: readonly NftTableId[]): void;
+}

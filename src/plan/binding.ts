@@ -1,0 +1,104 @@
+/**
+ * The contract of a binding: one way of wiring a guest NIC to a pod network. A binding answers every question
+ * about itself, pure: values in, values out. Shared code reads traits and never asks for a name.
+ */
+import type { InterfaceSpec, LabelledAddress, NetworkSpec } from "../api/types.ts";
+import type { Ip } from "../base/ip.ts";
+import type { WiringNames } from "../base/names.ts";
+import type { Problem } from "../base/problem.ts";
+import type { Result } from "../base/result.ts";
+import type { Observed, ObservedLink, ObservedRoute } from "./observed.ts";
+import type { NicPlan } from "./plan.ts";
+
+export interface BindingTraits {
+  /** What becomes of the address that CNI gave the pod. */
+  readonly podAddress: "kept" | "moved" | "natted" | "shared" | "absent";
+  readonly guestAddressing: "podtap" | "network" | "none";
+  readonly attaches: "tap" | "macvtap" | "vhost-user" | "host-device" | "sidecar";
+  readonly networks: "pod" | "multus" | "any";
+  readonly liveMigration: "yes" | "no" | "target-setup";
+  readonly hotplug: boolean;
+  /** May `ports`/`portRanges` be declared, and do they restrict what reaches the guest? */
+  readonly ports: "allow-list" | "informative";
+}
+
+/** The manifest's side of a NIC: what `validate` and `podNeeds` may look at. */
+export interface NicSpec {
+  readonly interface: InterfaceSpec;
+  readonly network: NetworkSpec;
+  /** KubeVirt path of the interface, `spec.domain.devices.interfaces[0]`. */
+  readonly field: string;
+  /** KubeVirt path of the network. */
+  readonly networkField: string;
+  readonly annotations: Readonly<Record<string, string>>;
+}
+
+/** What the pod must have before phase 1. */
+export interface PodNeeds {
+  /** Additional memory beside the guest's, MiB. */
+  readonly memoryMiB: number;
+}
+
+/** Facts about the VM that wiring depends on. */
+export interface VmFacts {
+  readonly namespace: string;
+  readonly name: string;
+  readonly uid: string;
+  readonly hostname: string;
+  readonly subdomain?: string;
+  readonly annotations: Readonly<Record<string, string>>;
+  /** 0: single queue. Otherwise the number of vCPUs, at most 256. */
+  readonly queues: number;
+  readonly useVirtioTransitional: boolean;
+  /** Who opens the tap: 107. */
+  readonly runtimeUid: number;
+  /** KubeVirt's `status.migrationTransport`; anything but `Unix` keeps the legacy ports free. */
+  readonly migrationTransport: string;
+  /** How inbound traffic without declared ports is treated, when no annotation says. */
+  readonly inbound: "declared" | "all";
+}
+
+/** The pod's resolver, as the sandbox wrote it into resolv.conf. */
+export interface Resolver {
+  readonly nameservers: readonly Ip[];
+  readonly searchDomains: readonly string[];
+}
+
+/** One NIC, with everything found about it. */
+export interface NicContext extends NicSpec {
+  readonly vm: VmFacts;
+  readonly names: WiringNames;
+  /** The link that CNI made, `names.podInterface`. */
+  readonly podLink: ObservedLink;
+  /** Routes over the pod link. */
+  readonly routes: readonly ObservedRoute[];
+  readonly resolver: Resolver;
+  readonly observed: Observed;
+}
+
+/** What was seen of a NIC while the VM runs. */
+export interface NicEvidence {
+  /** As the guest agent reports them, link-local left out. */
+  readonly agentAddresses: readonly Ip[];
+  readonly agentInterface?: string;
+  /** Leases that the guest took, by the responders' own account. */
+  readonly leased: readonly Ip[];
+}
+
+export interface Binding {
+  readonly bindingName: string;
+  readonly traits: BindingTraits;
+  /** Configuration that cannot work, beyond the admission rules all bindings share (api/rules). */
+  validate(nic: NicSpec): readonly Problem[];
+  podNeeds(nic: NicSpec): PodNeeds;
+  /** Deterministic; leaves its input untouched. */
+  plan(nic: NicContext): Result<NicPlan>;
+  /** Every address of the NIC with its owner and source; the first is the one to use from outside. */
+  report(plan: NicPlan, seen: NicEvidence): readonly LabelledAddress[];
+}
+
+/** Given to the planner by the composition root. `of` finds the binding of an interface by its method key. */
+export interface BindingRegistry {
+  readonly all: readonly Binding[];
+  of(nic: InterfaceSpec): Binding | undefined;
+}

@@ -1,0 +1,42 @@
+#!/usr/bin/env bash
+# Installs what is missing, once: Debian packages, npm packages (Node 24 among them), and builds dist/.
+# Idempotent; the second run takes well under a second. Says what it does while it does it.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+packages=(
+  # running VMs
+  catatonit libvirt-daemon libvirt-daemon-driver-qemu libvirt0 libvirt-clients qemu-system-x86 qemu-utils
+  containernetworking-plugins libnftables1 nftables iproute2 xorriso skopeo openssh-client util-linux
+  # building guests and testing with real clients
+  mtools syslinux syslinux-common zstd lz4 cpio udhcpc isc-dhcp-client dhcpcd tcpdump sockperf qperf iperf3
+  kea-admin ndisc6 libxml2-utils sshpass curl socat
+)
+
+say() { printf '\033[2m%s\033[0m\n' "$*" >&2; }
+[ -n "${NO_COLOR:-}" ] || [ ! -t 2 ] && say() { printf '%s\n' "$*" >&2; }
+
+missing=()
+for package in "${packages[@]}"; do
+  dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing+=("$package")
+done
+if [ ${#missing[@]} -gt 0 ]; then
+  [ "$(id -u)" = 0 ] || { echo "setup: root is needed to install: ${missing[*]}" >&2; exit 1; }
+  say "installing ${#missing[@]} Debian packages: ${missing[*]}"
+  # Several runs may meet at dpkg's lock; wait for it rather than fail.
+  apt=(apt-get -o DPkg::Lock::Timeout=300 -qq)
+  "${apt[@]}" update
+  DEBIAN_FRONTEND=noninteractive "${apt[@]}" install -y --no-install-recommends "${missing[@]}" >/dev/null
+fi
+
+if [ ! -f node_modules/.package-lock.json ] || [ package-lock.json -nt node_modules/.package-lock.json ]; then
+  say "installing npm packages"
+  npm ci --silent --no-progress 2>&1 | grep -v '^npm warn' || true
+  [ -x node_modules/.bin/node ] || { echo "setup: npm ci failed; run it by hand to see why" >&2; exit 1; }
+  touch node_modules/.package-lock.json
+fi
+
+if [ ! -f dist/cli.js ] || [ -n "$(find src tools/build.ts package.json -newer dist/cli.js -type f -print -quit)" ]; then
+  say "building"
+  node_modules/.bin/node tools/build.ts
+fi
