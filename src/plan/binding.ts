@@ -56,6 +56,8 @@ export interface VmFacts {
   readonly migrationTransport: string;
   /** How inbound traffic without declared ports is treated, when no annotation says. */
   readonly inbound: "declared" | "all";
+  /** Is there a /dev/vhost-net that the launcher may open? */
+  readonly vhostNet: boolean;
 }
 
 /** The pod's resolver, as the sandbox wrote it into resolv.conf. */

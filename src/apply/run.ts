@@ -1,0 +1,73 @@
+/**
+ * Carries out steps, so that at every moment the disk knows how to go back: the undo of a step is written before
+ * the step is run. When a step fails, what this run did is undone, last first, and one error tells both.
+ *
+ * Synchronous, because it runs inside the window in which the calling thread is in the pod's namespace.
+ */
+import { messageOf, PodtapError } from "../base/errors.ts";
+import type { Observed } from "../plan/observed.ts";
+import type { Step } from "../plan/step.ts";
+import { undoOf } from "../plan/undo.ts";
+import type { Journal } from "./journal.ts";
+import { TABLE_PREFIX } from "./observe.ts";
+import type { Kernel } from "./ports.ts";
+
+/** @param before what `steps` were computed from */
+export function runSteps(kernel: Kernel, steps: readonly Step[], before: Observed, journal: Journal): void {
+  const undo: Step[] = [];
+  for (const step of steps) {
+    const inverse = undoOf(step, before);
+    journal.begin(step, inverse);
+    try {
+      kernel.run(step);
+    } catch (thrown) {
+      throw failed(step, thrown, undoAll(kernel, undo));
+    }
+    undo.unshift(...inverse);
+  }
+  if (steps.length > 0 || journal.interrupted) journal.done(kernel.readNftTables(TABLE_PREFIX));
+}
+
+/** Runs every step whatever becomes of the others; gives the failures. */
+export function undoAll(kernel: Kernel, steps: readonly Step[]): readonly unknown[] {
+  const failures: unknown[] = [];
+  for (const step of steps) {
+    try {
+      kernel.run(step);
+    } catch (thrown) {
+      failures.push(thrown);
+    }
+  }
+  return failures;
+}
+
+/** One line a step, for messages and logs. */
+export function describeStep(step: Step): string {
+  switch (step.op) {
+    case "sysctl.set":
+      return `${step.op} ${step.key}=${step.value}`;
+    case "nft.replace":
+    case "nft.delete":
+      return `${step.op} ${step.tables.map(({ family, name }) => `${family} ${name}`).join(", ")}`;
+    case "address.add":
+    case "address.delete":
+      return `${step.op} ${step.address} on ${step.link}`;
+    default:
+      return `${step.op} ${step.name}`;
+  }
+}
+
+function failed(step: Step, cause: unknown, undoFailures: readonly unknown[]): PodtapError {
+  const leftovers =
+    undoFailures.length === 0
+      ? "what this run had changed was undone"
+      : `undoing what this run had changed failed too: ${undoFailures.map(messageOf).join("; ")}`;
+  return new PodtapError({
+    code: "PT-APPLY-1",
+    message: `${describeStep(step)}: ${messageOf(cause)} (${leftovers})`,
+    ...(cause instanceof PodtapError && cause.hint !== undefined && { hint: cause.hint }),
+    retry: cause instanceof PodtapError ? cause.retry : "never",
+    blame: "host",
+    cause,
+  });
+}

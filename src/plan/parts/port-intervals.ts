@@ -1,0 +1,34 @@
+/** Declared ports and port ranges as disjoint intervals a protocol: what an nft interval map takes. */
+import type { InterfaceSpec } from "../../api/types.ts";
+
+export interface PortInterval {
+  readonly protocol: "tcp" | "udp";
+  readonly start: number;
+  /** Inclusive. */
+  readonly end: number;
+}
+
+/** Sorted by protocol and port; overlapping and adjoining ones are merged, for nft refuses overlaps. */
+export function declaredIntervals(nic: Pick<InterfaceSpec, "ports" | "portRanges">): readonly PortInterval[] {
+  const wanted = [
+    ...(nic.ports ?? []).map(({ protocol, port }) => ({ protocol: lower(protocol), start: port, end: port })),
+    ...(nic.portRanges ?? []).map(({ protocol, start, end }) => ({ protocol: lower(protocol), start, end })),
+  ].sort((a, b) => a.protocol.localeCompare(b.protocol) || a.start - b.start || a.end - b.end);
+  const merged: PortInterval[] = [];
+  for (const next of wanted) {
+    const last = merged.at(-1);
+    if (last !== undefined && last.protocol === next.protocol && next.start <= last.end + 1) {
+      merged[merged.length - 1] = { ...last, end: Math.max(last.end, next.end) };
+    } else merged.push(next);
+  }
+  return merged;
+}
+
+/** `80`, `5000-5010`: the port half of an nft element. */
+export function formatInterval({ start, end }: PortInterval): string {
+  return start === end ? String(start) : `${start}-${end}`;
+}
+
+function lower(protocol: string | undefined): "tcp" | "udp" {
+  return protocol === "UDP" ? "udp" : "tcp";
+}

@@ -1,0 +1,107 @@
+/** A plan for people: one thing a line, columns that line up, no braces. The golden tests compare this text. */
+import type { GuestService } from "../guest/config.ts";
+import type { NftTable } from "../nft/model.ts";
+import { renderTable } from "../nft/render.ts";
+import type { LinkPlan, NicPlan, Plan } from "./plan.ts";
+import type { Step } from "./step.ts";
+
+export interface RenderOptions {
+  /** Print the rules of every nft table, not only how many there are. */
+  readonly rules?: boolean;
+}
+
+export function renderPlan(plan: Plan, options: RenderOptions = {}): string {
+  return plan.nics.map((nic) => renderNic(nic, options)).join("\n");
+}
+
+/** What is missing, a step a line; empty when nothing is. */
+export function renderSteps(steps: readonly Step[]): string {
+  return steps.map((step) => `${renderStep(step)}\n`).join("");
+}
+
+function renderNic(nic: NicPlan, options: RenderOptions): string {
+  const lines = [
+    `nic ${nic.name}  ${nic.bindingName}  mac ${nic.mac} (${nic.macOrigin})`,
+    `  pod     ${nic.podInterface}  ${nic.addresses.pod.join("  ") || "no address"}`,
+    `  guest   ${nic.addresses.guest.join("  ") || "no address"}`,
+    ...nic.links.flatMap(renderLink),
+    ...nic.sysctls.map(({ key, value }) => `  sysctl  ${key} = ${value}`),
+    ...nic.nft.flatMap((table) => renderNft(table, options)),
+    ...nic.services.map(renderService),
+    renderDomain(nic),
+    ...nic.notes.map((note) => `  note    ${note}`),
+  ];
+  return `${lines.join("\n")}\n`;
+}
+
+function renderLink(link: LinkPlan): readonly string[] {
+  const head = `  link    ${link.name}  ${link.type}  mtu ${link.mtu}  up`;
+  if (link.type === "tap") {
+    const queues = link.multiQueue ? "  multi-queue" : "";
+    return [`${head}${link.master ? `  master ${link.master}` : ""}  uid ${link.uid}${queues}`];
+  }
+  return [
+    `${head}${link.mac ? `  mac ${link.mac}` : ""}`,
+    ...link.addresses.map((address) => `            address ${address}`),
+  ];
+}
+
+function renderNft(table: NftTable, options: RenderOptions): readonly string[] {
+  const rules = table.chains.reduce((sum, chain) => sum + chain.rules.length, 0);
+  const elements = table.sets.reduce((sum, set) => sum + set.elements.length, 0);
+  const maps = table.sets.length > 0 ? `  ${table.sets.length} maps of ${elements} elements` : "";
+  const head = `  nft     ${table.family} ${table.name}  ${table.chains.length} chains  ${rules} rules${maps}`;
+  if (!options.rules) return [head];
+  const listing = renderTable(table).trimEnd().split("\n");
+  return [head, ...listing.map((line) => (line === "" ? "" : `    ${line}`))];
+}
+
+function renderService(service: GuestService): string {
+  const head = `  serve   ${service.type}  on ${service.link}`;
+  switch (service.type) {
+    case "dhcp4": {
+      const { lease, router, nameservers, mtu, hostname } = service.config;
+      return `${head}  give ${lease}  router ${router ?? "none"}  dns ${list(nameservers)}  mtu ${mtu}  hostname ${hostname}`;
+    }
+    case "dhcp6":
+      return `${head}  give ${service.config.leaseIp}  dns ${list(service.config.nameservers)}`;
+    case "router-advert": {
+      const { routerLinkLocal, prefixes, nameservers, mtu } = service.config;
+      const shown = prefixes.map(({ prefix, autonomous }) => `${prefix}${autonomous ? " (slaac)" : ""}`);
+      return `${head}  router ${routerLinkLocal}  prefix ${list(shown)}  dns ${list(nameservers)}  mtu ${mtu}`;
+    }
+  }
+}
+
+function renderDomain({ domain }: NicPlan): string {
+  const queues = domain.driver?.queues ? `  queues ${domain.driver.queues}` : "";
+  return `  domain  ${domain.type}  target ${domain.target.dev}  model ${domain.model}  alias ${domain.alias}${queues}`;
+}
+
+function renderStep(step: Step): string {
+  switch (step.op) {
+    case "bridge.add":
+    case "tap.add":
+      return `+ ${step.op.replace(".add", "")} ${step.name}  mtu ${step.mtu}`;
+    case "link.set":
+      return `~ link ${step.name}  ${Object.entries(step.changes)
+        .map(([key, value]) => `${key} ${value}`)
+        .join("  ")}`;
+    case "link.delete":
+      return `- link ${step.name}`;
+    case "address.add":
+      return `+ address ${step.address} on ${step.link}`;
+    case "address.delete":
+      return `- address ${step.address} on ${step.link}`;
+    case "sysctl.set":
+      return `~ sysctl ${step.key} = ${step.value}`;
+    case "nft.replace":
+      return step.tables.map(({ family, name }) => `~ nft table ${family} ${name}`).join("\n");
+    case "nft.delete":
+      return step.tables.map(({ family, name }) => `- nft table ${family} ${name}`).join("\n");
+  }
+}
+
+function list(values: readonly string[]): string {
+  return values.length === 0 ? "none" : values.join(", ");
+}

@@ -1,0 +1,60 @@
+/**
+ * The inverse of a step, as steps, from what was there before: what the journal holds, so that a step is undone
+ * by the same executors after any crash. A step without an inverse does not compile.
+ */
+import type { Observed, ObservedLink } from "./observed.ts";
+import type { LinkChanges, Step, StepOf, StepOp } from "./step.ts";
+
+type Inverse<O extends StepOp> = (step: StepOf<O>, before: Observed) => readonly Step[];
+
+const inverses: { readonly [O in StepOp]: Inverse<O> } = {
+  "bridge.add": ({ name }, before) => (linkOf(before, name) ? [] : [{ op: "link.delete", name }]),
+  "tap.add": ({ name }, before) => (linkOf(before, name) ? [] : [{ op: "link.delete", name }]),
+  "link.set": ({ name, changes }, before) => {
+    const old = linkOf(before, name);
+    // Of a link made in this run: deleting it undoes everything.
+    if (old === undefined) return [];
+    return [{ op: "link.set", name: changes.rename ?? name, changes: formerValues(old, changes) }];
+  },
+  // What podtap made is made anew by the next plan, not by an undo.
+  "link.delete": () => [],
+  "address.add": ({ link, address }, before) => {
+    const old = linkOf(before, link);
+    return old === undefined || old.addresses.includes(address)
+      ? []
+      : [{ op: "address.delete", link, address }];
+  },
+  "address.delete": ({ link, address }) => [{ op: "address.add", link, address }],
+  "sysctl.set": ({ key, value }, before) => {
+    const old = before.sysctls[key] ?? null;
+    return old === null || old === value ? [] : [{ op: "sysctl.set", key, value: old }];
+  },
+  "nft.replace": ({ tables }, before) => {
+    const made = tables.filter(
+      (table) => !before.nft.some((old) => old.family === table.family && old.name === table.name),
+    );
+    return made.length === 0
+      ? []
+      : [{ op: "nft.delete", tables: made.map(({ family, name }) => ({ family, name })) }];
+  },
+  "nft.delete": () => [],
+};
+
+export function undoOf(step: Step, before: Observed): readonly Step[] {
+  const inverse = inverses[step.op] as Inverse<StepOp>;
+  return inverse(step, before);
+}
+
+function linkOf(observed: Observed, name: string): ObservedLink | undefined {
+  return observed.links.find((link) => link.name === name);
+}
+
+function formerValues(old: ObservedLink, changes: LinkChanges): LinkChanges {
+  return {
+    ...(changes.up !== undefined && { up: old.up }),
+    ...(changes.mtu !== undefined && { mtu: old.mtu }),
+    ...(changes.mac !== undefined && old.mac !== undefined && { mac: old.mac }),
+    ...(changes.master !== undefined && { master: old.master ?? null }),
+    ...(changes.rename !== undefined && { rename: old.name }),
+  };
+}
