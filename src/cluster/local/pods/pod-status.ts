@@ -1,0 +1,115 @@
+/** Status of pods and VMIs on this node, as values, from what the machine says. Pure. */
+import type { Condition } from "../../../api/object.ts";
+import type { Pod, PodStatus, Vmi, VmiStatus } from "../../../api/types.ts";
+import type { Accelerator } from "../../../domain/devices.ts";
+import type { BindingRegistry } from "../../../plan/binding.ts";
+import type { Plan } from "../../../plan/plan.ts";
+import { dropCondition, setCondition } from "../../../report/conditions.ts";
+import { vmiInterfaces } from "../../../report/vmi-interfaces.ts";
+import { withPhase } from "../../controllers/vmi-controller.ts";
+import type { GuestState } from "./machine.ts";
+
+export function podStatus(
+  phase: NonNullable<PodStatus["phase"]>,
+  ips: readonly string[],
+  message?: string,
+): PodStatus {
+  const ready = phase === "Running" ? "True" : "False";
+  return {
+    phase,
+    ...(ips[0] !== undefined && { podIP: ips[0], podIPs: ips.map((ip) => ({ ip })) }),
+    ...(message !== undefined && { message }),
+    conditions: [
+      { type: "Ready", status: ready },
+      { type: "ContainersReady", status: ready },
+    ],
+  };
+}
+
+/** What becomes of the pod when its guest is in this phase; undefined: it goes on. */
+export function endOf(guest: GuestState): "Succeeded" | "Failed" | undefined {
+  if (guest.phase === "shutdown") return "Succeeded";
+  return guest.phase === "crashed" || guest.phase === "failed" ? "Failed" : undefined;
+}
+
+export interface RunningFacts {
+  readonly nodeName: string;
+  readonly pod: Pod;
+  readonly plan: Plan;
+  readonly accelerator?: Accelerator;
+  readonly guest: GuestState;
+  readonly registry: BindingRegistry;
+  /** RFC 3339 */
+  readonly now: string;
+}
+
+/** The VMI's status while its guest is up. */
+export function runningStatus(vmi: Vmi, facts: RunningFacts): VmiStatus {
+  const { guest, now, plan, pod } = facts;
+  const status = withPhase(vmi.status ?? {}, "Running", now);
+  return {
+    ...status,
+    nodeName: facts.nodeName,
+    runtimeUser: 107,
+    migrationTransport: "Unix",
+    ...(pod.metadata.uid !== undefined && { activePods: { [pod.metadata.uid]: facts.nodeName } }),
+    ...(facts.accelerator && { accelerator: facts.accelerator }),
+    ...(guest.agent.osInfo && { guestOSInfo: guest.agent.osInfo }),
+    conditions: conditions(status, facts),
+    interfaces: vmiInterfaces(
+      plan,
+      { domainRunning: true, agent: guest.agent.interfaces, leased: guest.leases.map(({ ip }) => ip) },
+      facts.registry,
+    ),
+  };
+}
+
+function conditions(
+  status: VmiStatus,
+  { guest, now, plan, registry, accelerator }: RunningFacts,
+): VmiStatus["conditions"] {
+  let list = setCondition(
+    status.conditions ?? [],
+    { type: "Ready", status: guest.phase === "paused" ? "False" : "True" },
+    now,
+  );
+  list = dropCondition(list, "Synchronized");
+  list = guest.agent.connected
+    ? setCondition(list, { type: "AgentConnected", status: "True" }, now)
+    : dropCondition(list, "AgentConnected");
+  list =
+    guest.phase === "paused"
+      ? setCondition(
+          list,
+          { type: "Paused", status: "True", reason: "PausedByUser", message: "VMI was paused by user" },
+          now,
+        )
+      : dropCondition(list, "Paused");
+  if (accelerator?.type === "tcg") {
+    list = setCondition(
+      list,
+      { type: "SoftwareEmulation", status: "True", reason: "Emulated", message: accelerator.reason },
+      now,
+    );
+  }
+  return setCondition(list, migratable(plan, registry), now);
+}
+
+/** KubeVirt's rule looks at the pod network's interface only; here the binding's trait answers. */
+function migratable(
+  plan: Plan,
+  registry: BindingRegistry,
+): { type: string; status: "True" | "False"; reason?: string; message?: string } {
+  const blocking = plan.nics.find(
+    (nic) =>
+      registry.all.find(({ bindingName }) => bindingName === nic.bindingName)?.traits.liveMigration === "no",
+  );
+  if (blocking === undefined) return { type: "LiveMigratable", status: "True" };
+  return {
+    type: "LiveMigratable",
+    status: "False",
+    reason: "InterfaceNotLiveMigratable",
+    message:
+      "cannot migrate VMI which does not use masquerade or a migratable plugin to connect to the pod network",
+  };
+}

@@ -1,0 +1,84 @@
+/**
+ * From a pod object to a running guest. Three strands side by side: the sandbox with its launcher, the network
+ * with phase 1, and the disks; phase 2 joins them. Each milestone is an event, which is what `podtap up` shows.
+ */
+import type { Vmi } from "../../../api/types.ts";
+import { messageOf, PodtapError } from "../../../base/errors.ts";
+import type { Problem } from "../../../base/problem.ts";
+import type { Accelerator } from "../../../domain/devices.ts";
+import type { Plan } from "../../../plan/plan.ts";
+import type { PodIdentity, PodMachine } from "./machine.ts";
+
+export interface StartedPod {
+  readonly plan: Plan;
+  readonly accelerator: Accelerator;
+}
+
+/** Says what has been reached; reasons are the events' reasons. */
+export type Milestone = (reason: string, message: string) => void;
+
+export async function startPod(
+  machine: PodMachine,
+  pod: PodIdentity,
+  vmi: Vmi,
+  milestone: Milestone,
+  signal: AbortSignal,
+): Promise<StartedPod> {
+  const disks = machine
+    .prepareDisks(pod, vmi, (message) => milestone("Pulling", message), signal)
+    .then(() => {
+      if (hasImages(vmi)) milestone("ImageReady", "disks and images are ready");
+    });
+  // A failure here is reported below; until then it must not count as unhandled.
+  disks.catch(() => undefined);
+  await machine.startSandbox(pod, vmi);
+  milestone("SandboxCreated", `sandbox ${pod.name}`);
+  const ips = await machine.attachNetwork(pod, vmi);
+  milestone("NetworkAttached", `pod network attached: ${ips.join(", ") || "no address"}`);
+  const wired = await machine.wire(pod, vmi);
+  if (!wired.ok) throw planFailure(wired.problems);
+  const { plan, changes, milliseconds } = wired.value;
+  const bindings = plan.nics.map((nic) => `${nic.name} by ${nic.bindingName}`).join(", ") || "no NIC";
+  milestone("Wired", `wired ${bindings}: ${changes} changes in ${milliseconds.toFixed(1)} ms`);
+  await disks;
+  signal.throwIfAborted();
+  const accelerator = await machine.startGuest(pod, vmi, plan);
+  milestone(
+    "Started",
+    `guest started under ${accelerator.type === "kvm" ? "KVM" : "TCG"}: ${accelerator.reason}`,
+  );
+  return { plan, accelerator };
+}
+
+/** The reason that KubeVirt or Kubernetes would give, for conditions and events. */
+export function failureReason(thrown: unknown): string {
+  if (thrown instanceof PodtapError && thrown.code.startsWith("PT-IMAGE-")) return "ErrImagePull";
+  return "FailedStart";
+}
+
+/** What failed and what to do, in one line. */
+export function failureText(thrown: unknown): string {
+  const hint = thrown instanceof PodtapError && thrown.hint !== undefined ? `; ${thrown.hint}` : "";
+  const code = thrown instanceof PodtapError ? `${thrown.code}: ` : "";
+  return `${code}${messageOf(thrown)}${hint}`;
+}
+
+function hasImages(vmi: Vmi): boolean {
+  return (
+    vmi.spec.domain.firmware?.kernelBoot?.container !== undefined ||
+    (vmi.spec.volumes ?? []).some((volume) => volume.containerDisk !== undefined)
+  );
+}
+
+function planFailure(problems: readonly Problem[]): PodtapError {
+  const [first] = problems;
+  return new PodtapError({
+    code: first?.code ?? "PT-PLAN-6",
+    message: problems
+      .map(({ field, message }) => (field === "" ? message : `${field}: ${message}`))
+      .join("; "),
+    ...(first?.hint !== undefined && { hint: first.hint }),
+    blame: "manifest",
+    retry: "on-change",
+  });
+}

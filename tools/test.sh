@@ -1,0 +1,33 @@
+#!/usr/bin/env bash
+# Everything, as CI runs it: set up, check, unit tiers, then the root tiers. Ends with one line of totals.
+set -uo pipefail
+cd "$(dirname "$0")/.."
+tools/setup.sh || exit 1
+export PATH="$PWD/node_modules/.bin:$PATH"
+started=$SECONDS passed=0 failed=0 skipped=0 broken=0
+log=$(mktemp); trap 'rm -f "$log"' EXIT
+
+tier() { # tier NAME COMMAND…
+  local name=$1 begun=$SECONDS; shift
+  echo "── $name"
+  "$@" 2>&1 | tee "$log"
+  local status=${PIPESTATUS[0]}
+  # node's runner ends with "ℹ pass N", "ℹ fail N", "ℹ skipped N" ("# pass N" where it prints TAP).
+  passed=$((passed + $(count pass))); failed=$((failed + $(count fail))); skipped=$((skipped + $(count skipped)))
+  [ "$status" = 0 ] || { broken=1; echo "── $name FAILED (exit $status)"; }
+  echo "── $name took $((SECONDS - begun)) s"
+}
+count() { grep -oE "^(ℹ|#) $1 [0-9]+" "$log" | grep -oE '[0-9]+$' | paste -sd+ | sed 's/^$/0/' | bc; }
+
+tier check npm run --silent check
+tier unit npm run --silent test:unit
+if [ "$(id -u)" = 0 ]; then
+  tier netns tools/run-tests.sh netns
+  tier guest tools/guest/build.sh
+  tier vm tools/run-tests.sh vm
+else
+  echo "── not root: the netns and vm tiers were left out"
+fi
+echo "── everything took $((SECONDS - started)) s"
+echo "$passed passed, $failed failed, $skipped skipped"
+[ "$broken" = 0 ] && [ "$failed" = 0 ] && { [ "$skipped" = 0 ] || [ -z "${CI:-}" ]; }
