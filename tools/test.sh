@@ -17,7 +17,7 @@ tier() { # tier NAME COMMAND…
   [ "$status" = 0 ] || { broken=1; echo "── $name FAILED (exit $status)"; }
   echo "── $name took $((SECONDS - begun)) s"
 }
-count() { grep -oE "^(ℹ|#) $1 [0-9]+" "$log" | grep -oE '[0-9]+$' | paste -sd+ | sed 's/^$/0/' | bc; }
+count() { grep -oE "^(ℹ|#) $1 [0-9]+" "$log" | grep -oE '[0-9]+$' | awk '{ sum += $1 } END { print sum + 0 }'; }
 
 tier check npm run --silent check
 tier unit npm run --silent test:unit

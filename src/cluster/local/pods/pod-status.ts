@@ -67,7 +67,7 @@ export function runningStatus(vmi: Vmi, facts: RunningFacts): VmiStatus {
 function conditions(
   status: VmiStatus,
   { guest, now, plan, registry, accelerator }: RunningFacts,
-): VmiStatus["conditions"] {
+): readonly Condition[] {
   let list = setCondition(
     status.conditions ?? [],
     { type: "Ready", status: guest.phase === "paused" ? "False" : "True" },
