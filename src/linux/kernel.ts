@@ -1,0 +1,86 @@
+/** The engine's view of one network namespace (apply/ports.ts), on the kernel itself. */
+import { closeSync } from "node:fs";
+import type { Executors, Kernel } from "../apply/ports.ts";
+import { LINK_MARK } from "../base/names.ts";
+import type { Step, StepOf, StepOp } from "../plan/step.ts";
+import { EEXIST, KernelError } from "./errno.ts";
+import {
+  addAddress,
+  addBridge,
+  deleteAddress,
+  deleteLink,
+  findOwn,
+  markTap,
+  readLinks,
+  readRoutes,
+  setLink,
+  setMtu,
+} from "./links.ts";
+import { inNetns, openNetns } from "./netns.ts";
+import { nftTables, readNftCounters, readNftTables } from "./nft-tables.ts";
+import { openRtnetlink, type Rtnetlink } from "./rtnetlink.ts";
+import { readSysctl, writeSysctl } from "./sysctl.ts";
+import { makeTap } from "./tap.ts";
+
+/** Keeps its namespace alive until it is closed. */
+export interface OpenKernel extends Kernel {
+  close(): void;
+}
+
+/** @param path a named network namespace */
+export function openKernel(path: string): OpenKernel {
+  const netns = openNetns(path);
+  let rtnetlink: Rtnetlink;
+  try {
+    rtnetlink = inNetns(netns, openRtnetlink);
+  } catch (thrown) {
+    closeSync(netns);
+    throw thrown;
+  }
+  const inside = <T>(run: () => T): T => inNetns(netns, run);
+  const executors = executorsIn(inside, rtnetlink);
+  return {
+    readLinks: () => readLinks(rtnetlink),
+    readRoutes: () => readRoutes(rtnetlink),
+    readSysctl: (key) => inside(() => readSysctl(key)),
+    readNftTables: (prefix) => inside(() => readNftTables(prefix)),
+    readNftCounters: (table) => inside(() => readNftCounters(table)),
+    run: (step: Step) => (executors[step.op] as (step: StepOf<StepOp>) => void)(step),
+    close: () => {
+      rtnetlink.close();
+      closeSync(netns);
+    },
+  };
+}
+
+function executorsIn(inside: (run: () => void) => void, rtnetlink: Rtnetlink): Executors {
+  return {
+    "bridge.add": (step) => addBridge(rtnetlink, step),
+    "tap.add": (step) => inside(() => addTap(rtnetlink, step)),
+    "link.set": ({ name, changes }) => setLink(rtnetlink, name, changes),
+    "link.delete": ({ name }) => deleteLink(rtnetlink, name),
+    "address.add": (step) => addAddress(rtnetlink, step),
+    "address.delete": (step) => deleteAddress(rtnetlink, step),
+    "sysctl.set": ({ key, value }) => inside(() => writeSysctl(key, value)),
+    "nft.replace": ({ tables }) => inside(() => nftTables.replace(tables)),
+    "nft.delete": ({ tables }) => inside(() => nftTables.delete(tables)),
+  };
+}
+
+function addTap(rtnetlink: Rtnetlink, { name, uid, multiQueue, mtu }: StepOf<"tap.add">): void {
+  const there = findOwn(rtnetlink, name, "tun", "make the tap");
+  if (there === undefined) {
+    makeTap({ name, uid, multiQueue }, () => markTap(rtnetlink, name, mtu));
+    return;
+  }
+  if (there.tap?.uid !== uid || there.tap.multiQueue !== multiQueue) {
+    throw new KernelError({
+      errno: EEXIST,
+      operation: "make the tap",
+      object: name,
+      said: `one marked ${LINK_MARK} with another owner or queue mode is there`,
+      hint: "both are fixed when a tap is made: it has to be deleted first",
+    });
+  }
+  setMtu(rtnetlink, name, mtu);
+}

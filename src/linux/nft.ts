@@ -1,0 +1,122 @@
+/**
+ * nftables through libnftables.so.1, the library that `nft` itself is. Call inside the namespace's window.
+ *
+ * Theory of operation. A context is made for each run (it opens its netlink socket in the namespace of that
+ * moment), runs one script as one transaction with output and errors buffered, and is freed later by a timer:
+ * freeing one right after a deletion waits 13-19 ms for the kernel's RCU grace period.
+ * libnftables is not thread-safe, not even with separate contexts: only podtap's network worker may call this.
+ */
+import koffi, { type LibraryHandle } from "koffi";
+import { PodtapError } from "../base/errors.ts";
+
+/** Leaves out what changes by itself: counters, timeouts. */
+const STATELESS = 1 << 2;
+const JSON_OUTPUT = 1 << 4;
+/** Protocols, ports and priorities as numbers, so that a listing does not depend on /etc/services. */
+const NUMERIC = (1 << 7) | (1 << 8) | (1 << 9);
+const FREE_AFTER_MILLISECONDS = 200;
+
+type Context = unknown;
+type Call<A extends readonly unknown[], R> = (...args: A) => R;
+
+interface Library {
+  readonly create: Call<[number], Context>;
+  readonly free: Call<[Context], void>;
+  readonly bufferOutput: Call<[Context], number>;
+  readonly bufferError: Call<[Context], number>;
+  readonly output: Call<[Context], string>;
+  readonly error: Call<[Context], string>;
+  readonly flags: Call<[Context, number], void>;
+  readonly run: Call<[Context, string], number>;
+}
+
+export interface NftMode {
+  readonly output?: "text" | "json";
+}
+
+/** Runs a script and gives what it listed. Throws PT-NFT-1 with the refused line. */
+export function runNft(script: string, { output = "text" }: NftMode = {}): string {
+  const nft = library();
+  const context = nft.create(0);
+  try {
+    nft.bufferOutput(context);
+    nft.bufferError(context);
+    nft.flags(context, output === "json" ? JSON_OUTPUT : STATELESS | NUMERIC);
+    const status = nft.run(context, script);
+    if (status !== 0) throw nftError(script, nft.error(context));
+    return nft.output(context);
+  } finally {
+    setTimeout(() => nft.free(context), FREE_AFTER_MILLISECONDS).unref();
+  }
+}
+
+/** The error for what libnftables wrote about a script that it or the kernel refused. */
+export function nftError(script: string, complaint: string): PodtapError {
+  const { message, line } = parseComplaint(complaint);
+  const refused = line === undefined ? script : (script.split("\n")[line - 1] ?? script);
+  const where = refused.trim() === "" ? "" : ` at: ${refused.trim()}`;
+  return new PodtapError({
+    code: isMissing(message) ? "PT-NFT-3" : "PT-NFT-1",
+    message: `nftables refused the rules: ${message}${where}`,
+    hint: hintFor(message),
+    retry: /busy|temporarily|interrupted/i.test(message) ? "soon" : "never",
+    blame: "host",
+  });
+}
+
+/** `where:line:column-column: Error: words`, the first of them; the place is absent for errors of the kernel at large. */
+function parseComplaint(complaint: string): { readonly message: string; readonly line?: number } {
+  const placed = /^[^\n:]*:(\d+):\d+(?:-\d+)?: Error: (.*)$/m.exec(complaint);
+  if (placed !== null) return { line: Number(placed[1]), message: placed[2] ?? "" };
+  const plain = /Error: (.*)$/m.exec(complaint);
+  return { message: plain?.[1] ?? (complaint.trim() || "no reason given") };
+}
+
+function isMissing(message: string): boolean {
+  return message.endsWith("No such file or directory");
+}
+
+function hintFor(message: string): string {
+  if (message.includes("Operation not permitted")) {
+    return "this needs root, or CAP_NET_ADMIN: run the podtap node daemon as root";
+  }
+  if (message.includes("Operation not supported") || isMissing(message)) {
+    return "a table of that name is not there, or this kernel lacks what the line needs; see `podtap doctor`";
+  }
+  return "see `nft list ruleset` in that namespace";
+}
+
+let loaded: Library | undefined;
+
+function library(): Library {
+  loaded ??= bindLibrary(loadLibrary());
+  return loaded;
+}
+
+function loadLibrary(): LibraryHandle {
+  try {
+    return koffi.load("libnftables.so.1");
+  } catch (thrown) {
+    throw new PodtapError({
+      code: "PT-NFT-2",
+      message: "cannot load libnftables.so.1, which podtap writes its rules with",
+      hint: "install it: apt-get install libnftables1, or your distribution's nftables-libs",
+      blame: "host",
+      cause: thrown,
+    });
+  }
+}
+
+function bindLibrary(nft: LibraryHandle): Library {
+  const context = koffi.pointer(koffi.opaque());
+  return {
+    create: nft.func("nft_ctx_new", context, ["uint32_t"]),
+    free: nft.func("nft_ctx_free", "void", [context]),
+    bufferOutput: nft.func("nft_ctx_buffer_output", "int", [context]),
+    bufferError: nft.func("nft_ctx_buffer_error", "int", [context]),
+    output: nft.func("nft_ctx_get_output_buffer", "str", [context]),
+    error: nft.func("nft_ctx_get_error_buffer", "str", [context]),
+    flags: nft.func("nft_ctx_output_set_flags", "void", [context, "unsigned int"]),
+    run: nft.func("nft_run_cmd_from_buffer", "int", [context, "str"]),
+  };
+}
