@@ -35,9 +35,18 @@ export interface ListOptions {
   readonly labelSelector?: string;
 }
 
+export interface DeleteOptions {
+  /** Only this very object, not another that took its name since. */
+  readonly uid?: string;
+  /** Default Background: what it owns goes once it is gone. */
+  readonly propagation?: "Background" | "Foreground" | "Orphan";
+  readonly gracePeriodSeconds?: number;
+}
+
 /**
- * Errors are PodtapError with codes PT-API-404 (not found), PT-API-409 (conflict: read again), PT-API-422
- * (admission), as the HTTP status of the same answer.
+ * Errors are `ApiError` (api-error.ts), a PodtapError with codes PT-API-404 (not found), PT-API-409 (conflict:
+ * read again; or already there: see `isConflict`, `isAlreadyExists`), PT-API-422 (admission), as the HTTP status
+ * of the same answer. Objects that come out are shared and frozen: change a copy.
  */
 export interface Cluster {
   get<T extends KubeObject>(ref: ObjectRef): Promise<T | undefined>;
@@ -48,8 +57,11 @@ export interface Cluster {
   /** Replaces status only. */
   updateStatus<T extends KubeObject>(resource: Resource, object: T): Promise<T>;
   /** Sets deletionTimestamp while finalizers remain; owned objects follow. */
-  delete(ref: ObjectRef): Promise<void>;
-  /** First every object there is (ADDED), then changes, until the signal aborts. */
+  delete(ref: ObjectRef, options?: DeleteOptions): Promise<void>;
+  /**
+   * First every object there is (ADDED), then one BOOKMARK, which says that this was all, then changes, until the
+   * signal aborts. A slow reader misses versions in between, never the last one and never a deletion.
+   */
   watch<T extends KubeObject>(
     resource: Resource,
     options: ListOptions,
