@@ -1,0 +1,121 @@
+/** The kinds a manifest may hold, and what podtap does with each. */
+import type { Code } from "../base/problem.ts";
+import { suggest } from "./suggest.ts";
+
+/** Kinds podtap acts on: kind to the apiVersions it is known under. */
+const ACTED: ReadonlyMap<string, readonly string[]> = new Map([
+  ["VirtualMachine", ["kubevirt.io/v1", "kubevirt.io/v1alpha3"]],
+  ["VirtualMachineInstance", ["kubevirt.io/v1", "kubevirt.io/v1alpha3"]],
+  ["NetworkAttachmentDefinition", ["k8s.cni.cncf.io/v1"]],
+  ["Service", ["v1"]],
+  ["Secret", ["v1"]],
+  ["ConfigMap", ["v1"]],
+]);
+
+/** API groups of KubeVirt and its friends: every kind in them is known, and not acted on. */
+const KNOWN_GROUPS = [
+  "kubevirt.io",
+  "instancetype.kubevirt.io",
+  "pool.kubevirt.io",
+  "snapshot.kubevirt.io",
+  "export.kubevirt.io",
+  "clone.kubevirt.io",
+  "backup.kubevirt.io",
+  "migrations.kubevirt.io",
+  "plugin.kubevirt.io",
+  "cdi.kubevirt.io",
+  "k8s.cni.cncf.io",
+  "resource.k8s.io",
+  "apps",
+  "batch",
+  "rbac.authorization.k8s.io",
+  "networking.k8s.io",
+  "policy",
+  "storage.k8s.io",
+  "apiextensions.k8s.io",
+  "admissionregistration.k8s.io",
+  "apiregistration.k8s.io",
+  "scheduling.k8s.io",
+  "autoscaling",
+  "discovery.k8s.io",
+  "snapshot.storage.k8s.io",
+  "gateway.networking.k8s.io",
+  "monitoring.coreos.com",
+];
+const KNOWN_CORE = [
+  "Namespace",
+  "Pod",
+  "PersistentVolumeClaim",
+  "PersistentVolume",
+  "ServiceAccount",
+  "Node",
+  "Event",
+  "Endpoints",
+  "LimitRange",
+  "ResourceQuota",
+  "ReplicationController",
+  "PodTemplate",
+];
+/** KubeVirt's own kinds, for suggestions and for telling a typing mistake from a kind that exists. */
+const KUBEVIRT_KINDS = [
+  "VirtualMachineInstanceReplicaSet",
+  "VirtualMachineInstanceMigration",
+  "VirtualMachineInstancePreset",
+  "KubeVirt",
+];
+
+export type KindVerdict =
+  | { readonly acted: true }
+  | {
+      readonly acted: false;
+      readonly code: Code;
+      readonly severity: "error" | "warning";
+      readonly field: "kind" | "apiVersion";
+      readonly message: string;
+      readonly hint: string;
+    };
+
+export function judgeKind(apiVersion: string, kind: string): KindVerdict {
+  const versions = ACTED.get(kind);
+  if (versions?.includes(apiVersion) === true) return { acted: true };
+  const group = apiVersion.includes("/") ? apiVersion.slice(0, apiVersion.indexOf("/")) : "";
+  if (isKnownElsewhere(group, kind)) return notActedOn(kind);
+  if (versions !== undefined) {
+    return {
+      acted: false,
+      code: "PT-MAN-8",
+      severity: "error",
+      field: "apiVersion",
+      message: `no kind ${kind} in apiVersion ${JSON.stringify(apiVersion)}`,
+      hint: `Write apiVersion: ${versions.join(" or ")}.`,
+    };
+  }
+  const near = suggest(kind, [...ACTED.keys(), ...KUBEVIRT_KINDS, ...KNOWN_CORE]);
+  return {
+    acted: false,
+    code: "PT-MAN-8",
+    severity: "error",
+    field: "kind",
+    message: `unknown kind ${JSON.stringify(kind)} in apiVersion ${JSON.stringify(apiVersion)}`,
+    hint:
+      near === undefined ? `podtap acts on ${[...ACTED.keys()].join(", ")}.` : `Did you mean \`${near}\`?`,
+  };
+}
+
+function isKnownElsewhere(group: string, kind: string): boolean {
+  if (group === "") return KNOWN_CORE.includes(kind);
+  // In KubeVirt's own group a misspelt kind is likelier than one podtap has never heard of.
+  if (group === "kubevirt.io") return KUBEVIRT_KINDS.includes(kind);
+  return KNOWN_GROUPS.includes(group) && !ACTED.has(kind);
+}
+
+function notActedOn(kind: string): KindVerdict {
+  return {
+    acted: false,
+    code: "PT-MAN-9",
+    severity: "warning",
+    field: "kind",
+    message: `podtap does not act on ${kind} yet; this object is left out`,
+    hint: `podtap acts on ${[...ACTED.keys()].join(", ")}.`,
+  };
+}
