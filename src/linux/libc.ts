@@ -31,6 +31,7 @@ export const SO_PEERCRED = 17;
 export const SO_ATTACH_FILTER = 26;
 export const MSG_DONTWAIT = 0x40;
 export const MSG_TRUNC = 0x20;
+const MFD_CLOEXEC = 1;
 export const POLLIN = 1;
 export const POLLOUT = 4;
 
@@ -104,6 +105,10 @@ const c = {
     fds: Bytes,
     count: number,
     milliseconds: number,
+  ) => number,
+  memfdCreate: libc.func("int memfd_create(const char *name, unsigned int flags)") as (
+    name: string,
+    flags: number,
   ) => number,
   abort: libc.func("void abort()") as () => void,
 };
@@ -202,6 +207,11 @@ export function waitReadable(fd: number, milliseconds: number): boolean {
 /** The address of bytes that a structure points to. Keep the array referenced until the call is over. */
 export function addressOf(bytes: Bytes): bigint {
   return koffi.address(bytes);
+}
+
+/** An empty file without a name, gone with its descriptor; others in this process open it by /proc/self/fd. */
+export function memoryFile(label: string): number {
+  return check(c.memfdCreate(label, MFD_CLOEXEC), "make the memory file", label);
 }
 
 /** Ends the whole process, from a worker too, where process.abort() is refused. */

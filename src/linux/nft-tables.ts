@@ -4,10 +4,11 @@
  */
 import { createHash } from "node:crypto";
 import type { Nft } from "../apply/ports.ts";
-import { PodtapError } from "../base/errors.ts";
+import { messageOf, PodtapError } from "../base/errors.ts";
 import type { NftFamily, NftTableId } from "../nft/model.ts";
 import { renderDelete, renderReplace, renderTableId } from "../nft/render.ts";
 import type { ObservedNftTable } from "../plan/observed.ts";
+import { ENOENT, KernelError } from "./errno.ts";
 import { runNft } from "./nft.ts";
 
 const OWN_PREFIX = "podtap";
@@ -28,20 +29,22 @@ export const nftTables: Nft = {
   },
 };
 
-/** The digest is of nft's own listing without handles, counters and timeouts; it sorts elements of sets itself. */
+/**
+ * The digest is of nft's own listing without handles, counters and timeouts; it sorts elements of sets itself.
+ * One listing of everything: several `list table` in one script make nft 1.0.6 look at the last one only.
+ */
 export function readNftTables(prefix: string): readonly ObservedNftTable[] {
-  const tables = [...runNft("list tables").matchAll(/^table (\w+) (\S+)$/gm)]
-    .map(([, family, name]): NftTableId => ({ family: family as NftFamily, name: name ?? "" }))
-    .filter(({ name }) => name.startsWith(prefix));
-  if (tables.length === 0) return [];
-  const listing = runNft(tables.map((table) => `list table ${renderTableId(table)}\n`).join(""));
-  // Listings follow each other in the order they were asked for, each beginning at the margin.
-  const texts = listing.split(/^(?=table )/m);
-  return tables.map((table, i) => ({ ...table, digest: digestOf(texts[i] ?? "") }));
+  return runNft("list ruleset\n")
+    .split(/^(?=table )/m)
+    .flatMap((text): readonly ObservedNftTable[] => {
+      const [, family, name] = /^table (\w+) (\S+) \{/.exec(text) ?? [];
+      if (name === undefined || !name.startsWith(prefix)) return [];
+      return [{ family: family as NftFamily, name, digest: digestOf(text) }];
+    });
 }
 
 export function readNftCounters(table: NftTableId): Readonly<Record<string, Counter>> {
-  const listing = runNft(`list counters table ${renderTableId(table)}`, { output: "json" });
+  const listing = listCounters(renderTableId(table));
   const { nftables } = JSON.parse(listing) as {
     nftables: readonly { counter?: Counter & { name: string } }[];
   };
@@ -54,14 +57,25 @@ export function readNftCounters(table: NftTableId): Readonly<Record<string, Coun
   );
 }
 
+function listCounters(table: string): string {
+  try {
+    return runNft(`list counters table ${table}\n`, { output: "json" });
+  } catch (thrown) {
+    if (!messageOf(thrown).includes("No such file")) throw thrown;
+    const hint =
+      "the table is not there: was the VM's network torn down, or `nft flush ruleset` run in its pod?";
+    throw new KernelError({ errno: ENOENT, operation: "read the counters of table", object: table, hint });
+  }
+}
+
 export function digestOf(text: string): string {
   return createHash("sha256").update(text).digest("hex");
 }
 
-function refuseForeign({ family, name }: NftTableId): void {
+export function refuseForeign({ family, name }: NftTableId): void {
   if (name.startsWith(OWN_PREFIX)) return;
   throw new PodtapError({
-    code: "PT-NFT-4",
+    code: "PT-NFT-3",
     message: `table ${family} ${name} is not podtap's: its name does not begin with ${OWN_PREFIX}`,
     blame: "podtap",
   });

@@ -3,11 +3,14 @@
  *
  * Theory of operation. A context is made for each run (it opens its netlink socket in the namespace of that
  * moment), runs one script as one transaction with output and errors buffered, and is freed later by a timer:
- * freeing one right after a deletion waits 13-19 ms for the kernel's RCU grace period.
+ * freeing one right after a deletion waits 13-19 ms for the kernel's RCU grace period. The script is a file in
+ * memory, because of a script in a buffer nft 1.0.6 names neither line nor column of what it refuses.
  * libnftables is not thread-safe, not even with separate contexts: only podtap's network worker may call this.
  */
+import { ftruncateSync, writeSync } from "node:fs";
 import koffi, { type LibraryHandle } from "koffi";
 import { PodtapError } from "../base/errors.ts";
+import { memoryFile } from "./libc.ts";
 
 /** Leaves out what changes by itself: counters, timeouts. */
 const STATELESS = 1 << 2;
@@ -37,12 +40,15 @@ export interface NftMode {
 /** Runs a script and gives what it listed. Throws PT-NFT-1 with the refused line. */
 export function runNft(script: string, { output = "text" }: NftMode = {}): string {
   const nft = library();
+  file ??= memoryFile("podtap.nft");
+  ftruncateSync(file, 0);
+  writeSync(file, script, 0);
   const context = nft.create(0);
   try {
     nft.bufferOutput(context);
     nft.bufferError(context);
     nft.flags(context, output === "json" ? JSON_OUTPUT : STATELESS | NUMERIC);
-    const status = nft.run(context, script);
+    const status = nft.run(context, `/proc/self/fd/${file}`);
     if (status !== 0) throw nftError(script, nft.error(context));
     return nft.output(context);
   } finally {
@@ -53,11 +59,10 @@ export function runNft(script: string, { output = "text" }: NftMode = {}): strin
 /** The error for what libnftables wrote about a script that it or the kernel refused. */
 export function nftError(script: string, complaint: string): PodtapError {
   const { message, line } = parseComplaint(complaint);
-  const refused = line === undefined ? script : (script.split("\n")[line - 1] ?? script);
-  const where = refused.trim() === "" ? "" : ` at: ${refused.trim()}`;
+  const refused = line === undefined ? "" : (script.split("\n")[line - 1] ?? "").trim();
   return new PodtapError({
-    code: isMissing(message) ? "PT-NFT-3" : "PT-NFT-1",
-    message: `nftables refused the rules: ${message}${where}`,
+    code: "PT-NFT-1",
+    message: `nftables refused ${refused === "" ? "the rules" : JSON.stringify(refused)}: ${message}`,
     hint: hintFor(message),
     retry: /busy|temporarily|interrupted/i.test(message) ? "soon" : "never",
     blame: "host",
@@ -72,21 +77,19 @@ function parseComplaint(complaint: string): { readonly message: string; readonly
   return { message: plain?.[1] ?? (complaint.trim() || "no reason given") };
 }
 
-function isMissing(message: string): boolean {
-  return message.endsWith("No such file or directory");
-}
-
 function hintFor(message: string): string {
   if (message.includes("Operation not permitted")) {
     return "this needs root, or CAP_NET_ADMIN: run the podtap node daemon as root";
   }
-  if (message.includes("Operation not supported") || isMissing(message)) {
-    return "a table of that name is not there, or this kernel lacks what the line needs; see `podtap doctor`";
+  if (message.includes("Operation not supported") || message.includes("No such file")) {
+    return "the line names something that is not there, or needs what this kernel lacks; see `podtap doctor`";
   }
   return "see `nft list ruleset` in that namespace";
 }
 
 let loaded: Library | undefined;
+/** The script of the moment; one thread, so one file. */
+let file: number | undefined;
 
 function library(): Library {
   loaded ??= bindLibrary(loadLibrary());
@@ -117,6 +120,6 @@ function bindLibrary(nft: LibraryHandle): Library {
     output: nft.func("nft_ctx_get_output_buffer", "str", [context]),
     error: nft.func("nft_ctx_get_error_buffer", "str", [context]),
     flags: nft.func("nft_ctx_output_set_flags", "void", [context, "unsigned int"]),
-    run: nft.func("nft_run_cmd_from_buffer", "int", [context, "str"]),
+    run: nft.func("nft_run_cmd_from_filename", "int", [context, "str"]),
   };
 }

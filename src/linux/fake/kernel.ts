@@ -1,0 +1,244 @@
+/**
+ * One namespace's network in memory, for tests of what runs above the port. Held to the kernel's behaviour by
+ * test/contract/kernel.contract.ts, which both pass; what that suite does not ask is not promised here. Packets do
+ * not flow, counters stay 0.
+ */
+import type { Executors, Kernel } from "../../apply/ports.ts";
+import { type Cidr, cidrNetwork, cidrPrefix, familyOf, toCidr } from "../../base/ip.ts";
+import { type Mac, parseMac } from "../../base/mac.ts";
+import { isLinkName, LINK_MARK } from "../../base/names.ts";
+import type { NftTable, NftTableId } from "../../nft/model.ts";
+import { renderTable } from "../../nft/render.ts";
+import type { ObservedLink, ObservedRoute } from "../../plan/observed.ts";
+import type { LinkChanges, Step, StepOf, StepOp } from "../../plan/step.ts";
+import { EEXIST, EINVAL, ENODEV, ENOENT, EPERM, KernelError } from "../errno.ts";
+import { digestOf, refuseForeign } from "../nft-tables.ts";
+
+type Mutable<T> = { -readonly [K in keyof T]: T[K] };
+type Link = Mutable<ObservedLink>;
+
+export interface FakeKernelOptions {
+  /** Beside lo. An index is given where it is 0. */
+  readonly links?: readonly ObservedLink[];
+  /** Beside those that follow from addresses. */
+  readonly routes?: readonly ObservedRoute[];
+  readonly sysctls?: Readonly<Record<string, string>>;
+}
+
+const LO: ObservedLink = {
+  index: 1,
+  name: "lo",
+  type: "",
+  mac: "00:00:00:00:00:00" as Mac,
+  mtu: 65536,
+  up: true,
+  addresses: ["127.0.0.1/8" as Cidr, "::1/128" as Cidr],
+};
+const LINK_SYSCTLS: Readonly<Record<string, string>> = {
+  "ipv4/conf/*/arp_ignore": "0",
+  "ipv4/conf/*/route_localnet": "0",
+  "ipv4/conf/*/forwarding": "0",
+  "ipv4/conf/*/rp_filter": "0",
+  "ipv6/conf/*/disable_ipv6": "0",
+  "ipv6/conf/*/accept_ra": "1",
+  "ipv6/conf/*/forwarding": "0",
+  "ipv6/conf/*/addr_gen_mode": "0",
+};
+const PLAIN_SYSCTLS: Readonly<Record<string, string>> = {
+  "net/ipv4/ip_forward": "0",
+  "net/ipv4/ping_group_range": "1\t0",
+  "net/ipv4/ip_unprivileged_port_start": "1024",
+  "net/bridge/bridge-nf-call-iptables": "1",
+};
+
+export function fakeKernel(options: FakeKernelOptions = {}): Kernel {
+  const state = new State(options);
+  const executors: Executors = {
+    "bridge.add": (step) => state.addBridge(step),
+    "tap.add": (step) => state.addTap(step),
+    "link.set": ({ name, changes }) => state.setLink(name, changes),
+    "link.delete": ({ name }) => state.deleteLink(name),
+    "address.add": ({ link, address }) => state.addAddress(link, address),
+    "address.delete": ({ link, address }) => state.deleteAddress(link, address),
+    "sysctl.set": ({ key, value }) => state.setSysctl(key, value),
+    "nft.replace": ({ tables }) => state.replaceTables(tables),
+    "nft.delete": ({ tables }) => state.deleteTables(tables),
+  };
+  return {
+    readLinks: () => state.links.map((link) => structuredClone(link)),
+    readRoutes: () => state.routes(),
+    readSysctl: (key) => state.sysctl(key) ?? null,
+    readNftTables: (prefix) =>
+      [...state.tables.values()]
+        .filter(({ name }) => name.startsWith(prefix))
+        .map((table) => ({ family: table.family, name: table.name, digest: digestOf(renderTable(table)) })),
+    readNftCounters: (table) => state.counters(table),
+    run: (step: Step) => (executors[step.op] as (step: StepOf<StepOp>) => void)(step),
+  };
+}
+
+class State {
+  readonly links: Link[];
+  readonly tables = new Map<string, NftTable>();
+  readonly #given: readonly ObservedRoute[];
+  readonly #sysctls: Map<string, string>;
+  #lastIndex: number;
+
+  constructor({ links = [], routes = [], sysctls = {} }: FakeKernelOptions) {
+    this.#lastIndex = Math.max(1, ...links.map(({ index }) => index));
+    this.links = [LO, ...links].map((link) => ({
+      ...structuredClone(link),
+      index: link.index || this.#next(),
+    }));
+    this.#given = routes;
+    this.#sysctls = new Map(Object.entries({ ...PLAIN_SYSCTLS, ...sysctls }));
+  }
+
+  addBridge({ name, mac, mtu }: StepOf<"bridge.add">): void {
+    const there = this.#own(name, "bridge", "make the bridge");
+    if (there === undefined) {
+      this.#add({ name, type: "bridge", mac: mac ?? this.#randomMac(), mtu });
+    } else {
+      Object.assign(there, { mtu, ...(mac !== undefined && { mac }) });
+    }
+  }
+
+  addTap({ name, uid, multiQueue, mtu }: StepOf<"tap.add">): void {
+    const there = this.#own(name, "tun", "make the tap");
+    if (there === undefined) {
+      this.#add({ name, type: "tun", mac: this.#randomMac(), mtu, tap: { uid, multiQueue } });
+    } else if (there.tap?.uid === uid && there.tap.multiQueue === multiQueue) {
+      there.mtu = mtu;
+    } else {
+      throw new KernelError({ errno: EEXIST, operation: "make the tap", object: name });
+    }
+  }
+
+  setLink(name: string, { rename, master, ...plain }: LinkChanges): void {
+    const operation = "change the link";
+    const link = this.#need(name, operation);
+    if (rename !== undefined && !isLinkName(rename)) {
+      throw new KernelError({ errno: EINVAL, operation, object: name });
+    }
+    if (rename !== undefined && rename !== name && this.#find(rename) !== undefined) {
+      throw new KernelError({ errno: EEXIST, operation, object: name });
+    }
+    if (typeof master === "string") link.master = this.#need(master, operation).name;
+    if (master === null) delete link.master;
+    Object.assign(link, plain);
+    if (rename === undefined) return;
+    for (const port of this.links) if (port.master === name) port.master = rename;
+    link.name = rename;
+  }
+
+  deleteLink(name: string): void {
+    const link = this.#find(name);
+    if (link === undefined) return;
+    if (link.alias !== LINK_MARK) {
+      throw new KernelError({ errno: EPERM, operation: "delete the link", object: name });
+    }
+    this.links.splice(this.links.indexOf(link), 1);
+    for (const port of this.links) if (port.master === name) delete port.master;
+    for (const key of this.#sysctls.keys()) if (key.split("/")[3] === name) this.#sysctls.delete(key);
+  }
+
+  addAddress(name: string, address: Cidr): void {
+    const link = this.#need(name, `add ${address} to`);
+    if (!link.addresses.includes(address)) link.addresses = [...link.addresses, address];
+  }
+
+  deleteAddress(name: string, address: Cidr): void {
+    const link = this.#find(name);
+    if (link !== undefined) link.addresses = link.addresses.filter((one) => one !== address);
+  }
+
+  sysctl(key: string): string | undefined {
+    if (!/^net(\/[A-Za-z0-9_][A-Za-z0-9_.-]*)+$/.test(key)) {
+      throw new KernelError({ errno: EINVAL, operation: "read the setting", object: key });
+    }
+    const [, family, conf, link] = key.split("/");
+    const known =
+      conf === "conf" &&
+      (link === "all" || link === "default" || this.links.some(({ name }) => name === link));
+    const initial = known ? LINK_SYSCTLS[`${family}/conf/*/${key.split("/")[4]}`] : undefined;
+    return this.#sysctls.get(key) ?? initial;
+  }
+
+  setSysctl(key: string, value: string): void {
+    if (this.sysctl(key) === undefined) {
+      throw new KernelError({ errno: ENOENT, operation: "change the setting", object: key });
+    }
+    this.#sysctls.set(key, value);
+  }
+
+  replaceTables(tables: readonly NftTable[]): void {
+    // All or none, as a transaction.
+    tables.forEach(refuseForeign);
+    for (const table of tables) renderTable(table);
+    for (const table of tables) this.tables.set(idOf(table), structuredClone(table));
+  }
+
+  deleteTables(tables: readonly NftTableId[]): void {
+    tables.forEach(refuseForeign);
+    for (const table of tables) this.tables.delete(idOf(table));
+  }
+
+  counters(id: NftTableId): Readonly<Record<string, { readonly packets: number; readonly bytes: number }>> {
+    const table = this.tables.get(idOf(id));
+    if (table === undefined) {
+      throw new KernelError({ errno: ENOENT, operation: "read the counters of table", object: idOf(id) });
+    }
+    return Object.fromEntries(table.counters.map(({ name }) => [name, { packets: 0, bytes: 0 }]));
+  }
+
+  /** Subnets of links that are up, and what was given. */
+  routes(): readonly ObservedRoute[] {
+    const connected = this.links
+      .filter(({ up, name }) => up && name !== "lo")
+      .flatMap(({ name, addresses }) =>
+        addresses.map((address) => ({
+          destination: toCidr(cidrNetwork(address), cidrPrefix(address)),
+          link: name,
+          ...(familyOf(address) === 6 && { metric: 256 }),
+        })),
+      );
+    return [...this.#given, ...connected];
+  }
+
+  #add(link: Omit<ObservedLink, "index" | "up" | "alias" | "addresses">): void {
+    this.links.push({ index: this.#next(), up: false, alias: LINK_MARK, addresses: [], ...link });
+  }
+
+  #own(name: string, type: string, operation: string): Link | undefined {
+    const link = this.#find(name);
+    if (link === undefined || (link.alias === LINK_MARK && link.type === type)) return link;
+    throw new KernelError({ errno: EEXIST, operation, object: name });
+  }
+
+  #need(name: string, operation: string): Link {
+    const link = this.#find(name);
+    if (link === undefined) throw new KernelError({ errno: ENODEV, operation, object: name });
+    return link;
+  }
+
+  #find(name: string): Link | undefined {
+    if (!isLinkName(name)) {
+      throw new KernelError({ errno: EINVAL, operation: "look for the link", object: JSON.stringify(name) });
+    }
+    return this.links.find((link) => link.name === name);
+  }
+
+  #next(): number {
+    this.#lastIndex += 1;
+    return this.#lastIndex;
+  }
+
+  #randomMac(): Mac {
+    const tail = (this.#lastIndex + 1).toString(16).padStart(4, "0");
+    return parseMac(`0a:58:00:00:${tail.slice(0, 2)}:${tail.slice(2)}`) as Mac;
+  }
+}
+
+function idOf({ family, name }: NftTableId): string {
+  return `${family} ${name}`;
+}

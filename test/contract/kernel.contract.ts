@@ -1,0 +1,330 @@
+/**
+ * What the engine may expect of a Kernel. Run on the fake (kernel-fake.test.ts) and on a real namespace as root
+ * (test/netns/kernel.test.ts), so that the fake cannot drift.
+ */
+import assert from "node:assert/strict";
+import { type TestContext, test } from "node:test";
+import type { Kernel } from "../../src/apply/ports.ts";
+import type { Cidr, Ip } from "../../src/base/ip.ts";
+import { BRIDGE_MAC, type Mac } from "../../src/base/mac.ts";
+import { LINK_MARK } from "../../src/base/names.ts";
+import type { NftTable } from "../../src/nft/model.ts";
+import type { ObservedLink } from "../../src/plan/observed.ts";
+import type { Step } from "../../src/plan/step.ts";
+
+/** What CNI left in the namespace before each case: the link `eth0`, up, not podtap's. */
+export const POD_NIC = {
+  name: "eth0",
+  type: "veth",
+  mac: "0a:58:0a:f4:00:05" as Mac,
+  mtu: 1450,
+  addresses: ["10.244.0.5/24" as Cidr, "fd00:10:244::5/64" as Cidr],
+  gateways: ["10.244.0.1" as Ip, "fd00:10:244::1" as Ip],
+};
+
+export interface ContractOptions {
+  /** Precedes every test's name. */
+  readonly label: string;
+  readonly skip?: string | false;
+  open(t: TestContext): Kernel;
+}
+
+export function kernelContract({ label, skip = false, open }: ContractOptions): void {
+  const contract = (name: string, body: (kernel: Kernel) => void): void => {
+    test(`${label}: ${name}`, { skip }, (t) => body(open(t)));
+  };
+
+  contract("a pod's links, addresses and routes are read as they are", (kernel) => {
+    const lo = linkOf(kernel, "lo");
+    assert.equal(lo.index, 1);
+    assert.equal(lo.mtu, 65536);
+    assert.ok(lo.up);
+    assert.ok(lo.addresses.includes("127.0.0.1/8" as Cidr));
+    const nic = linkOf(kernel, "eth0");
+    assert.equal(nic.type, "veth");
+    assert.equal(nic.mac, POD_NIC.mac);
+    assert.equal(nic.mtu, POD_NIC.mtu);
+    assert.ok(nic.up);
+    assert.equal(nic.alias, undefined);
+    assert.equal(nic.master, undefined);
+    assert.deepEqual(plannedAddresses(nic), POD_NIC.addresses);
+    const routes = kernel.readRoutes().filter(({ link }) => link === "eth0");
+    const find = (destination: string) => routes.find((route) => route.destination === destination);
+    assert.equal(find("0.0.0.0/0")?.gateway, "10.244.0.1");
+    assert.equal(find("::/0")?.gateway, "fd00:10:244::1");
+    assert.ok(find("10.244.0.0/24"));
+    assert.equal(find("10.244.0.0/24")?.gateway, undefined);
+    assert.ok(find("fd00:10:244::/64"));
+  });
+
+  contract("a bridge is made with our mark, and once", (kernel) => {
+    kernel.run(bridge);
+    const made = linkOf(kernel, "k6t-eth0");
+    assert.deepEqual(
+      { type: made.type, mac: made.mac, mtu: made.mtu, alias: made.alias, up: made.up },
+      { type: "bridge", mac: BRIDGE_MAC, mtu: 1450, alias: LINK_MARK, up: false },
+    );
+    kernel.run({ ...bridge, mtu: 1400 });
+    assert.equal(linkOf(kernel, "k6t-eth0").index, made.index);
+    assert.equal(linkOf(kernel, "k6t-eth0").mtu, 1400);
+  });
+
+  contract("a bridge without a wanted MAC gets one", (kernel) => {
+    kernel.run({ op: "bridge.add", name: "br1", mtu: 1500 });
+    assert.match(linkOf(kernel, "br1").mac ?? "", /^([0-9a-f]{2}:){5}[0-9a-f]{2}$/);
+  });
+
+  contract("a tap is made with our mark, its owner and queue mode, and once", (kernel) => {
+    kernel.run(tap);
+    const made = linkOf(kernel, "tap0");
+    assert.deepEqual(
+      { type: made.type, mtu: made.mtu, alias: made.alias, tap: made.tap, up: made.up },
+      { type: "tun", mtu: 1450, alias: LINK_MARK, tap: { uid: 107, multiQueue: false }, up: false },
+    );
+    kernel.run({ ...tap, mtu: 1300 });
+    assert.equal(linkOf(kernel, "tap0").index, made.index);
+    assert.equal(linkOf(kernel, "tap0").mtu, 1300);
+    kernel.run({ ...tap, name: "tap1", multiQueue: true, uid: 0 });
+    assert.deepEqual(linkOf(kernel, "tap1").tap, { uid: 0, multiQueue: true });
+  });
+
+  contract("owner and queue mode of a tap are fixed", (kernel) => {
+    kernel.run(tap);
+    refused(kernel, { ...tap, uid: 108 }, "PT-KERNEL-17");
+    refused(kernel, { ...tap, multiQueue: true }, "PT-KERNEL-17");
+    assert.deepEqual(linkOf(kernel, "tap0").tap, { uid: 107, multiQueue: false });
+  });
+
+  contract("a foreign link is neither taken over nor deleted", (kernel) => {
+    const before = kernel.readLinks();
+    refused(kernel, { ...bridge, name: "eth0" }, "PT-KERNEL-17");
+    refused(kernel, { ...tap, name: "eth0" }, "PT-KERNEL-17");
+    refused(kernel, { op: "link.delete", name: "eth0" }, "PT-KERNEL-1");
+    refused(kernel, { op: "link.delete", name: "lo" }, "PT-KERNEL-1");
+    assert.deepEqual(kernel.readLinks(), before);
+  });
+
+  contract("a link of ours of another type is not taken over", (kernel) => {
+    kernel.run(bridge);
+    refused(kernel, { ...tap, name: bridge.name }, "PT-KERNEL-17");
+    assert.equal(linkOf(kernel, bridge.name).type, "bridge");
+  });
+
+  contract("a link's settings change together, and only those named", (kernel) => {
+    kernel.run(bridge);
+    kernel.run(tap);
+    kernel.run({ op: "link.set", name: "tap0", changes: { master: "k6t-eth0", up: true, mtu: 1400 } });
+    const port = linkOf(kernel, "tap0");
+    assert.deepEqual(
+      { master: port.master, up: port.up, mtu: port.mtu },
+      { master: "k6t-eth0", up: true, mtu: 1400 },
+    );
+    kernel.run({ op: "link.set", name: "tap0", changes: { mac: "02:11:22:33:44:55" as Mac } });
+    assert.deepEqual(linkOf(kernel, "tap0"), { ...port, mac: "02:11:22:33:44:55" });
+    kernel.run({ op: "link.set", name: "tap0", changes: { master: null, up: false } });
+    const released = linkOf(kernel, "tap0");
+    assert.equal(released.master, undefined);
+    assert.equal(released.up, false);
+    assert.equal(released.mtu, 1400);
+  });
+
+  contract("a renamed link keeps index, addresses and ports", (kernel) => {
+    kernel.run(bridge);
+    kernel.run(tap);
+    kernel.run({ op: "link.set", name: "tap0", changes: { master: "k6t-eth0" } });
+    kernel.run({ op: "address.add", link: "k6t-eth0", address: "10.0.2.1/24" as Cidr });
+    const before = linkOf(kernel, "k6t-eth0");
+    kernel.run({ op: "link.set", name: "k6t-eth0", changes: { rename: "k6t-nic" } });
+    const after = linkOf(kernel, "k6t-nic");
+    assert.equal(after.index, before.index);
+    assert.deepEqual(plannedAddresses(after), ["10.0.2.1/24"]);
+    assert.equal(linkOf(kernel, "tap0").master, "k6t-nic");
+    assert.equal(find(kernel, "k6t-eth0"), undefined);
+    refused(kernel, { op: "link.set", name: "k6t-nic", changes: { rename: "tap0" } }, "PT-KERNEL-17");
+  });
+
+  contract("a link that is up is renamed too, and up afterwards", (kernel) => {
+    kernel.run({ op: "link.set", name: "eth0", changes: { rename: "eth0-nic" } });
+    assert.ok(linkOf(kernel, "eth0-nic").up);
+  });
+
+  contract("what is to be changed must be there", (kernel) => {
+    refused(kernel, { op: "link.set", name: "nowhere", changes: { up: true } }, "PT-KERNEL-19");
+    refused(kernel, { op: "link.set", name: "eth0", changes: { master: "nowhere" } }, "PT-KERNEL-19");
+    refused(kernel, { op: "address.add", link: "nowhere", address: "10.0.2.1/24" as Cidr }, "PT-KERNEL-19");
+    refused(kernel, { op: "sysctl.set", key: "net/ipv4/conf/nowhere/arp_ignore", value: "1" }, "PT-KERNEL-2");
+  });
+
+  contract("names that no link can have are refused", (kernel) => {
+    for (const name of ["", "a/b", "..", "sixteen-letters-x", "a b"]) {
+      refused(kernel, { ...bridge, name }, "PT-KERNEL-22");
+      refused(kernel, { op: "link.set", name: "eth0", changes: { rename: name } }, "PT-KERNEL-22");
+    }
+  });
+
+  contract("deleting is for what is ours, and may be repeated", (kernel) => {
+    kernel.run(bridge);
+    kernel.run(tap);
+    kernel.run({ op: "link.set", name: "tap0", changes: { master: "k6t-eth0" } });
+    kernel.run({ op: "link.delete", name: "k6t-eth0" });
+    assert.equal(find(kernel, "k6t-eth0"), undefined);
+    assert.equal(linkOf(kernel, "tap0").master, undefined);
+    kernel.run({ op: "link.delete", name: "tap0" });
+    kernel.run({ op: "link.delete", name: "tap0" });
+    assert.deepEqual(
+      kernel
+        .readLinks()
+        .map(({ name }) => name)
+        .toSorted(),
+      ["eth0", "lo"],
+    );
+  });
+
+  contract("addresses of both families come and go, each asked for twice", (kernel) => {
+    kernel.run(bridge);
+    const addresses = ["10.0.2.1/24", "fd10:0:2::1/120", "fe80::1/64"] as string[] as Cidr[];
+    for (const address of [...addresses, ...addresses]) {
+      kernel.run({ op: "address.add", link: "k6t-eth0", address });
+    }
+    assert.deepEqual(linkOf(kernel, "k6t-eth0").addresses.toSorted(), addresses.toSorted());
+    kernel.run({ op: "link.set", name: "k6t-eth0", changes: { up: true } });
+    const routes = kernel.readRoutes().filter(({ link }) => link === "k6t-eth0");
+    assert.ok(routes.some(({ destination }) => destination === "10.0.2.0/24"));
+    assert.ok(routes.some(({ destination }) => destination === "fd10:0:2::/120"));
+    for (const address of [...addresses, ...addresses]) {
+      kernel.run({ op: "address.delete", link: "k6t-eth0", address });
+    }
+    assert.deepEqual(plannedAddresses(linkOf(kernel, "k6t-eth0")), []);
+    kernel.run({ op: "address.delete", link: "nowhere", address: "10.0.2.1/24" as Cidr });
+  });
+
+  contract("settings are written and read back, of the pod and of a link", (kernel) => {
+    for (const value of ["1", "0", "1"]) {
+      kernel.run({ op: "sysctl.set", key: "net/ipv4/ip_forward", value });
+      assert.equal(kernel.readSysctl("net/ipv4/ip_forward"), value);
+    }
+    kernel.run(bridge);
+    const key = "net/ipv4/conf/k6t-eth0/route_localnet";
+    assert.equal(kernel.readSysctl(key), "0");
+    kernel.run({ op: "sysctl.set", key, value: "1" });
+    assert.equal(kernel.readSysctl(key), "1");
+    kernel.run({ op: "link.delete", name: "k6t-eth0" });
+    assert.equal(kernel.readSysctl(key), null);
+    assert.equal(kernel.readSysctl("net/ipv4/no_such_setting"), null);
+  });
+
+  contract("settings that are not a pod's are refused", (kernel) => {
+    for (const key of [
+      "kernel/hostname",
+      "net/../kernel/hostname",
+      "/net/ipv4/ip_forward",
+      "net//ipv4",
+      "net",
+    ]) {
+      refused(kernel, { op: "sysctl.set", key, value: "1" }, "PT-KERNEL-22");
+      assert.throws(() => kernel.readSysctl(key), { code: "PT-KERNEL-22" });
+    }
+  });
+
+  contract("rules are replaced whole, and their digest follows them", (kernel) => {
+    assert.deepEqual(kernel.readNftTables("podtap"), []);
+    kernel.run({ op: "nft.replace", tables: [table("ip"), table("ip6")] });
+    const first = kernel.readNftTables("podtap");
+    assert.deepEqual(first.map(({ family, name }) => `${family} ${name}`).toSorted(), [
+      "ip podtap-eth0",
+      "ip6 podtap-eth0",
+    ]);
+    kernel.run({ op: "nft.replace", tables: [table("ip"), table("ip6")] });
+    assert.deepEqual(kernel.readNftTables("podtap"), first);
+    kernel.run({ op: "nft.replace", tables: [table("ip", ["accept"])] });
+    const second = kernel.readNftTables("podtap");
+    const digest = (tables: typeof first, family: string) =>
+      tables.find((one) => one.family === family)?.digest;
+    assert.notEqual(digest(second, "ip"), digest(first, "ip"));
+    assert.equal(digest(second, "ip6"), digest(first, "ip6"));
+    assert.deepEqual(kernel.readNftTables("podtap-net1"), []);
+  });
+
+  contract("tables are removed, whether they are there or not", (kernel) => {
+    kernel.run({ op: "nft.replace", tables: [table("ip"), table("ip6")] });
+    kernel.run({ op: "nft.delete", tables: [{ family: "ip", name: "podtap-eth0" }] });
+    assert.deepEqual(
+      kernel.readNftTables("podtap").map(({ family }) => family),
+      ["ip6"],
+    );
+    const both = [
+      { family: "ip", name: "podtap-eth0" },
+      { family: "ip6", name: "podtap-eth0" },
+    ] as const;
+    kernel.run({ op: "nft.delete", tables: both });
+    kernel.run({ op: "nft.delete", tables: both });
+    assert.deepEqual(kernel.readNftTables("podtap"), []);
+  });
+
+  contract("tables without podtap's prefix are left alone", (kernel) => {
+    refused(kernel, { op: "nft.replace", tables: [{ ...table("ip"), name: "nat" }] }, "PT-NFT-3");
+    refused(kernel, { op: "nft.delete", tables: [{ family: "ip", name: "nat" }] }, "PT-NFT-3");
+  });
+
+  contract("named counters are read", (kernel) => {
+    kernel.run({ op: "nft.replace", tables: [table("ip")] });
+    assert.deepEqual(kernel.readNftCounters({ family: "ip", name: "podtap-eth0" }), {
+      dropped: { packets: 0, bytes: 0 },
+      passed: { packets: 0, bytes: 0 },
+    });
+    assert.throws(() => kernel.readNftCounters({ family: "ip6", name: "podtap-eth0" }), {
+      code: "PT-KERNEL-2",
+    });
+  });
+}
+
+const bridge = { op: "bridge.add", name: "k6t-eth0", mac: BRIDGE_MAC, mtu: 1450 } as const;
+const tap = { op: "tap.add", name: "tap0", uid: 107, multiQueue: false, mtu: 1450 } as const;
+
+function table(family: "ip" | "ip6", rules: readonly string[] = ["counter name dropped drop"]): NftTable {
+  const guest = family === "ip" ? "10.0.2.2" : "fd10:0:2::2";
+  return {
+    family,
+    name: "podtap-eth0",
+    counters: [{ name: "dropped" }, { name: "passed" }],
+    sets: [
+      {
+        name: "inbound",
+        key: "inet_proto . inet_service",
+        to: family === "ip" ? "ipv4_addr" : "ipv6_addr",
+        interval: true,
+        elements: [
+          { key: "tcp . 80", value: guest },
+          { key: "udp . 5000-5010", value: guest },
+        ],
+      },
+    ],
+    chains: [
+      {
+        name: "prerouting",
+        hook: { type: "nat", hook: "prerouting", priority: -100, policy: "accept" },
+        rules: ['iifname "eth0" dnat to meta l4proto . th dport map @inbound'],
+      },
+      { name: "forward", hook: { type: "filter", hook: "forward", priority: 0, policy: "accept" }, rules },
+    ],
+  };
+}
+
+function refused(kernel: Kernel, step: Step, code: string): void {
+  assert.throws(() => kernel.run(step), { code }, `${step.op} ${JSON.stringify(step)}`);
+}
+
+function find(kernel: Kernel, name: string): ObservedLink | undefined {
+  return kernel.readLinks().find((link) => link.name === name);
+}
+
+function linkOf(kernel: Kernel, name: string): ObservedLink {
+  const link = find(kernel, name);
+  assert.ok(link, `no link ${name}`);
+  return link;
+}
+
+/** Without the link-local ones that a kernel gives on its own. */
+function plannedAddresses({ addresses }: ObservedLink): readonly Cidr[] {
+  return addresses.filter((address) => !address.startsWith("fe80:"));
+}
