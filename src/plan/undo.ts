@@ -2,6 +2,7 @@
  * The inverse of a step, as steps, from what was there before: what the journal holds, so that a step is undone
  * by the same executors after any crash. A step without an inverse does not compile.
  */
+import { LINK_MARK } from "../base/names.ts";
 import type { Observed, ObservedLink } from "./observed.ts";
 import type { LinkChanges, Step, StepOf, StepOp } from "./step.ts";
 
@@ -12,22 +13,27 @@ const inverses: { readonly [O in StepOp]: Inverse<O> } = {
   "tap.add": ({ name }, before) => (linkOf(before, name) ? [] : [{ op: "link.delete", name }]),
   "link.set": ({ name, changes }, before) => {
     const old = linkOf(before, name);
-    // Of a link made in this run: deleting it undoes everything.
-    if (old === undefined) return [];
+    if (old === undefined || isOurs(old)) return [];
     return [{ op: "link.set", name: changes.rename ?? name, changes: formerValues(old, changes) }];
   },
   // What podtap made is made anew by the next plan, not by an undo.
   "link.delete": () => [],
   "address.add": ({ link, address }, before) => {
     const old = linkOf(before, link);
-    return old === undefined || old.addresses.includes(address)
+    return old === undefined || isOurs(old) || old.addresses.includes(address)
       ? []
       : [{ op: "address.delete", link, address }];
   },
-  "address.delete": ({ link, address }) => [{ op: "address.add", link, address }],
+  "address.delete": ({ link, address }, before) => {
+    const old = linkOf(before, link);
+    return old === undefined || isOurs(old) ? [] : [{ op: "address.add", link, address }];
+  },
   "sysctl.set": ({ key, value }, before) => {
     const old = before.sysctls[key] ?? null;
-    return old === null || old === value ? [] : [{ op: "sysctl.set", key, value: old }];
+    const link = before.links.find(({ name }) => key.split("/").includes(name));
+    return old === null || old === value || (link !== undefined && isOurs(link))
+      ? []
+      : [{ op: "sysctl.set", key, value: old }];
   },
   "nft.replace": ({ tables }, before) => {
     const made = tables.filter(
@@ -43,6 +49,11 @@ const inverses: { readonly [O in StepOp]: Inverse<O> } = {
 export function undoOf(step: Step, before: Observed): readonly Step[] {
   const inverse = inverses[step.op] as Inverse<StepOp>;
   return inverse(step, before);
+}
+
+/** A link that podtap made, in this run or an earlier one: deleting it undoes everything about it. */
+function isOurs(link: ObservedLink): boolean {
+  return link.alias === LINK_MARK;
 }
 
 function linkOf(observed: Observed, name: string): ObservedLink | undefined {
