@@ -4,7 +4,7 @@
 #
 #   vmlinuz      the kernel as a plain ELF: QEMU enters it by PVH and nothing is decompressed (saves 2.7 s under TCG)
 #   initramfs    the whole guest, uncompressed; root file system in memory
-#   disk.img     the same guest on a FAT disk with syslinux, for SeaBIOS
+#   disk.img     the same guest on a FAT disk with syslinux, for SeaBIOS; its kernel unpacks by unpack.S
 #   oci/         layout with the tags `demo` (containerDisk) and `demo-kernel` (kernelBoot container)
 #
 # Idempotent: a stamp over this folder and the versions of the packages. No root; apt's lists must be there.
@@ -42,7 +42,7 @@ exec 9>"$out/lock"
 flock 9
 [ "$(cat "$out/stamp" 2>/dev/null)" = "$stamp" ] && { say "built meanwhile in $out"; exit 0; }
 
-for tool in cpio mcopy mformat syslinux xz dpkg-deb; do
+for tool in cpio mcopy mformat syslinux xz lz4 as ld objcopy readelf dpkg-deb flock; do
   command -v "$tool" >/dev/null || die "$tool is missing; tools/setup.sh installs it"
 done
 started=$EPOCHREALTIME
@@ -173,7 +173,8 @@ for module in "${modules[@]}"; do add_module "$module"; done
 
 # --- disk ---
 say "disk.img"
-"$here/disk.sh" "$work/disk.img" "$bzimage" "$work/vmlinuz" "$work/initramfs"
+"$here/make-bzimage.sh" "$work/bzimage" "$bzimage" "$work/vmlinuz"
+"$here/disk.sh" "$work/disk.img" "$work/bzimage" "$work/initramfs"
 
 # --- images ---
 say "OCI layout"

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # A disk that SeaBIOS boots: one FAT file system without a partition table, and syslinux in its boot sector.
-# usage: disk.sh OUT BZIMAGE VMLINUX INITRAMFS
+# usage: disk.sh OUT BZIMAGE INITRAMFS
 set -euo pipefail
-out=$1 bzimage=$2 initramfs=$4
+out=$1 bzimage=$2 initramfs=$3
 config=$(mktemp)
 packed=$(mktemp)
 trap 'rm -f "$config" "$packed"' EXIT
