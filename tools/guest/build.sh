@@ -163,7 +163,7 @@ modinfo_field() { tr '\0' '\n' <"$2" | LC_ALL=C sed -n "s/^$1=//p"; }
 builtin_or_die() { grep -qE "/${1//_/[-_]}\.ko$" "$work/kernel/lib/modules/$version/modules.builtin" || die "kernel has no module $1"; }
 declare -A module_file=()
 while read -r file; do
-  name=$(basename "$file" .ko)
+  name=${file##*/} name=${name%.ko}
   module_file[${name//-/_}]=${file#"$work/kernel/lib/modules/$version/"}
 done < <(find "$work/kernel/lib/modules/$version/kernel" -name '*.ko')
 for module in "${modules[@]}"; do add_module "$module"; done
