@@ -3,7 +3,8 @@
  * expire: a reader that fell behind is brought up to date by comparing what it was told with what there is.
  */
 import type { KubeObject } from "../../api/object.ts";
-import { ApiError, groupResource } from "../api-error.ts";
+import { groupResource } from "../api-error.ts";
+import { EventRecorder } from "../event-recorder.ts";
 import type {
   Cluster,
   DeleteOptions,
@@ -13,26 +14,29 @@ import type {
   Resource,
   WatchEvent,
 } from "../port.ts";
-import { Cursor, type SeenChange, seenThrough } from "./cursor.ts";
-import { EventRecorder } from "./event-recorder.ts";
+import { Told, type ToldChange } from "../told.ts";
+import { Cursor, seenThrough } from "./cursor.ts";
 import { Objects, type ObjectsOptions } from "./objects.ts";
 import { infoOf } from "./rules.ts";
-import { type Selects, selects } from "./selectors.ts";
+import { selects } from "./selectors.ts";
+
+export interface LocalClusterOptions extends ObjectsOptions {
+  /** Default an hour, as kube-apiserver's `--event-ttl`. */
+  readonly eventTtlSeconds?: number;
+}
 
 export class LocalCluster implements Cluster {
   /** What the REST API is served from. */
   readonly objects: Objects;
   readonly #events: EventRecorder;
 
-  constructor(options: ObjectsOptions & { readonly eventTtlSeconds?: number }) {
+  constructor(options: LocalClusterOptions) {
     this.objects = new Objects(options);
-    const { clock, ids, eventTtlSeconds: ttlSeconds } = options;
-    const objects = this.objects;
     this.#events = new EventRecorder({
-      objects,
-      clock,
-      ids,
-      ...(ttlSeconds === undefined ? {} : { ttlSeconds }),
+      cluster: this,
+      clock: options.clock,
+      suffix: () => options.ids.suffix(),
+      ttlSeconds: options.eventTtlSeconds ?? 3600,
     });
   }
 
@@ -42,10 +46,8 @@ export class LocalCluster implements Cluster {
 
   async list<T extends KubeObject>(resource: Resource, options: ListOptions = {}): Promise<readonly T[]> {
     const wanted = selects(options, infoOf(resource));
-    return this.objects
-      .list(resource, options.namespace)
-      .map(({ object }) => object)
-      .filter(wanted) as readonly KubeObject[] as readonly T[];
+    const objects = this.objects.list(resource, options.namespace).map(({ object }) => object);
+    return objects.filter(wanted) as readonly KubeObject[] as readonly T[];
   }
 
   async create<T extends KubeObject>(resource: Resource, object: T): Promise<T> {
@@ -71,15 +73,19 @@ export class LocalCluster implements Cluster {
   ): AsyncGenerator<WatchEvent<T>> {
     const info = infoOf(resource);
     const wanted = selects(options, info);
-    const known = new Map<string, KubeObject>();
+    const told = new Told<T>();
     const store = this.objects.store;
+    const present = (): readonly T[] =>
+      this.objects
+        .list(resource, options.namespace)
+        .flatMap(({ object }) => (wanted(object) ? [object as T] : []));
     let cursor = new Cursor(store, groupResource(info), store.revision);
-    let pending: readonly SeenChange[] = this.#difference(info, wanted, known);
+    let pending: readonly ToldChange<T>[] = told.changesTo(present());
     let synced = false;
     while (!signal.aborted) {
-      for (const { type, object } of pending) {
-        remember(known, type, object);
-        yield { type, object: object as T };
+      for (const change of pending) {
+        told.remember(change);
+        yield { type: change.type, object: change.object };
         if (signal.aborted) return;
       }
       if (!synced) yield { type: "BOOKMARK", resourceVersion: String(cursor.revision) };
@@ -87,44 +93,22 @@ export class LocalCluster implements Cluster {
       const changes = cursor.take();
       if (changes === undefined) {
         cursor = new Cursor(store, groupResource(info), store.revision);
-        pending = this.#difference(info, wanted, known);
+        pending = told.changesTo(present());
         continue;
       }
-      pending = changes.flatMap((change) => seenThrough(wanted, change) ?? []);
+      pending = changes.flatMap((change) => {
+        const seen = seenThrough(wanted, change);
+        return seen === undefined ? [] : [{ type: seen.type, object: seen.object as T }];
+      });
       if (pending.length === 0) await cursor.wait(signal);
     }
   }
 
-  /** Never fails for its object's sake: an event about something in a dying namespace is dropped. */
-  async recordEvent(event: EventRecord): Promise<void> {
-    try {
-      this.#events.record(event);
-    } catch (thrown) {
-      if (!(thrown instanceof ApiError)) throw thrown;
-    }
+  recordEvent(event: EventRecord): Promise<void> {
+    return this.#events.record(event);
   }
 
   close(): void {
     this.objects.store.close();
   }
-
-  #difference(resource: Resource, wanted: Selects, known: ReadonlyMap<string, KubeObject>): SeenChange[] {
-    const current = this.objects.list(resource).filter(({ object }) => wanted(object));
-    const uids = new Set(current.map(({ object }) => object.metadata.uid));
-    const gone = [...known.values()].filter(({ metadata }) => !uids.has(metadata.uid));
-    return [
-      ...gone.map((object): SeenChange => ({ type: "DELETED", object, text: "" })),
-      ...current.flatMap(({ object, text }): SeenChange[] => {
-        const before = known.get(object.metadata.uid ?? "");
-        if (before?.metadata.resourceVersion === object.metadata.resourceVersion) return [];
-        return [{ type: before === undefined ? "ADDED" : "MODIFIED", object, text }];
-      }),
-    ];
-  }
-}
-
-function remember(known: Map<string, KubeObject>, type: string, object: KubeObject): void {
-  const { uid = "" } = object.metadata;
-  if (type === "DELETED") known.delete(uid);
-  else known.set(uid, object);
 }

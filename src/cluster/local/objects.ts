@@ -241,7 +241,7 @@ export class Objects {
     }
     // Defaulting may fill in the spec, never say who the object is.
     const { metadata } = object;
-const { namespace, uid, resourceVersion, creationTimestamp } = draft.metadata;
+    const { namespace, uid, resourceVersion, creationTimestamp } = draft.metadata;
     const who = { name, namespace, uid, resourceVersion, creationTimestamp };
     return { object: plain({ ...object, metadata: { ...metadata, ...who } as ObjectMeta }), warnings };
   }

@@ -99,7 +99,7 @@ export function mainOf(info: ResourceInfo, live: KubeObject, wanted: KubeObject)
   const { status: _status, ...body } = wanted;
   const { namespace, uid, resourceVersion, creationTimestamp, deletionTimestamp, generation } = live.metadata;
   const server = { namespace, uid, resourceVersion, creationTimestamp, deletionTimestamp, generation };
-  const metadata = plain({ ...wanted.metadata, ...server });
+  const metadata = plain({ ...wanted.metadata, ...server } as ObjectMeta);
   if (!info.hasStatus) return { ...wanted, metadata };
   return { ...body, metadata, ...(live.status === undefined ? {} : { status: live.status }) };
 }

@@ -1,0 +1,181 @@
+/**
+ * HTTP over the daemon's Unix socket, with errors that say what to do: refusals of the server are `ApiError`, a
+ * daemon that is not there is PT-ENV-5 (`isUnreachable` of daemon.ts knows it by its cause), a socket one may
+ * not open PT-ENV-4, a connection that broke PT-ENV-7.
+ */
+import { Agent, request as httpRequest, type IncomingMessage } from "node:http";
+import type { Socket } from "node:net";
+import { messageOf, PodtapError } from "../../base/errors.ts";
+import { apiErrorFrom, type Status } from "../../cluster/api-error.ts";
+
+export interface RequestOptions {
+  readonly method?: string;
+  readonly body?: unknown;
+  readonly contentType?: string;
+  readonly accept?: string;
+  readonly query?: Readonly<Record<string, string | undefined>>;
+  readonly signal?: AbortSignal | undefined;
+}
+
+export interface Answer {
+  readonly status: number;
+  /** Texts of `Warning` headers: what admission let pass, but finds odd. */
+  readonly warnings: readonly string[];
+  /** Parsed JSON; text where it is not JSON. */
+  readonly body: unknown;
+}
+
+const STREAM_PROTOCOL = "podtap-stream";
+
+export class HttpConnection {
+  readonly socketPath: string;
+  readonly #agent = new Agent({ keepAlive: true });
+
+  constructor(socketPath: string) {
+    this.socketPath = socketPath;
+  }
+
+  /** Idle connections are closed, so that the process can end. */
+  close(): void {
+    this.#agent.destroy();
+  }
+
+  async request(path: string, options: RequestOptions = {}): Promise<Answer> {
+    const response = await this.#send(path, options);
+    const body = parseBody(response, await readText(response));
+    const status = response.statusCode ?? 0;
+    if (status >= 400) throw apiErrorFrom(status, asStatus(body));
+    return { status, body, warnings: warningsOf(response) };
+  }
+
+  /** The answer's body as it comes: watches, logs that are followed. */
+  async open(path: string, options: RequestOptions = {}): Promise<IncomingMessage> {
+    const response = await this.#send(path, options);
+    const status = response.statusCode ?? 0;
+    if (status < 400) return response;
+    throw apiErrorFrom(status, asStatus(parseBody(response, await readText(response))));
+  }
+
+  /** Raw bytes both ways: consoles, forwarded ports. The caller closes it. */
+  stream(path: string, options: RequestOptions = {}): Promise<Socket> {
+    return new Promise((resolve, reject) => {
+      const asked = httpRequest({
+        ...this.#target(path, options),
+        headers: { host: "podtap", connection: "Upgrade", upgrade: STREAM_PROTOCOL },
+        agent: false,
+      });
+      asked.once("upgrade", (_response, socket, head) => {
+        if (head.length > 0) socket.unshift(head);
+        resolve(socket as Socket);
+      });
+      asked.once("response", (response) => {
+        readText(response).then(
+          (text) => reject(apiErrorFrom(response.statusCode ?? 0, asStatus(parseBody(response, text)))),
+          reject,
+        );
+      });
+      asked.once("error", (cause) => reject(this.#connectionError(cause, options.signal)));
+      asked.end();
+    });
+  }
+
+  /** The error for a connection that ended in the middle of something. */
+  protected broken(cause: unknown): PodtapError {
+    return new PodtapError({
+      code: "PT-ENV-7",
+      message: `the connection to ${this.socketPath} broke: ${messageOf(cause)}`,
+      hint: "did the daemon end? its log tells why",
+      retry: "soon",
+      cause,
+    });
+  }
+
+  #send(path: string, options: RequestOptions): Promise<IncomingMessage> {
+    const body = options.body === undefined ? undefined : JSON.stringify(options.body);
+    return new Promise((resolve, reject) => {
+      const asked = httpRequest(
+        {
+          ...this.#target(path, options),
+          agent: this.#agent,
+          headers: {
+            host: "podtap",
+            accept: options.accept ?? "application/json",
+            ...(body === undefined
+              ? {}
+              : {
+                  "content-type": options.contentType ?? "application/json",
+                  "content-length": Buffer.byteLength(body),
+                }),
+          },
+        },
+        resolve,
+      );
+      asked.once("error", (cause) => reject(this.#connectionError(cause, options.signal)));
+      asked.end(body);
+    });
+  }
+
+  #target(path: string, { method = "GET", query, signal }: RequestOptions): object {
+    return {
+      socketPath: this.socketPath,
+      path: withQuery(path, query),
+      method,
+      ...(signal === undefined ? {} : { signal }),
+    };
+  }
+
+  #connectionError(cause: Error, signal: AbortSignal | undefined): unknown {
+    if (signal?.aborted) return signal.reason ?? cause;
+    const { code } = cause as NodeJS.ErrnoException;
+    if (code === "ENOENT" || code === "ECONNREFUSED") return noDaemon(this.socketPath, cause);
+    if (code === "EACCES" || code === "EPERM") return noPermission(this.socketPath, cause);
+    return this.broken(cause);
+  }
+}
+
+function noDaemon(socketPath: string, cause: Error): PodtapError {
+  return new PodtapError({
+    code: "PT-ENV-5",
+    message: `no podtap daemon listens on ${socketPath}`,
+    hint: "start one with 'podtap node', or run a command that starts it ('podtap up')",
+    retry: "soon",
+    cause,
+  });
+}
+
+function noPermission(socketPath: string, cause: Error): PodtapError {
+  return new PodtapError({
+    code: "PT-ENV-4",
+    message: `no permission to open ${socketPath}`,
+    hint: "run this with sudo; who may use the daemon is root's choice",
+    cause,
+  });
+}
+
+function withQuery(path: string, query: RequestOptions["query"] = {}): string {
+  const given = Object.entries(query).filter((entry): entry is [string, string] => entry[1] !== undefined);
+  return given.length === 0 ? path : `${path}?${new URLSearchParams(given)}`;
+}
+
+async function readText(response: IncomingMessage): Promise<string> {
+  const parts: Buffer[] = [];
+  for await (const part of response as AsyncIterable<Buffer>) parts.push(part);
+  return Buffer.concat(parts).toString("utf8");
+}
+
+function parseBody(response: IncomingMessage, text: string): unknown {
+  if (!(response.headers["content-type"] ?? "").startsWith("application/json")) return text;
+  return text === "" ? undefined : JSON.parse(text);
+}
+
+function asStatus(body: unknown): Partial<Status> {
+  if (typeof body === "object" && body !== null) return body as Partial<Status>;
+  return typeof body === "string" && body.trim() !== "" ? { message: body.trim() } : {};
+}
+
+function warningsOf(response: IncomingMessage): readonly string[] {
+  const header = response.headersDistinct["warning"] ?? [];
+  return header.flatMap((line) =>
+    [...line.matchAll(/299 [^ ]+ "((?:[^"\\]|\\.)*)"/g)].map((it) => (it[1] ?? "").replace(/\\(.)/g, "$1")),
+  );
+}

@@ -1,0 +1,68 @@
+/** Request bodies: bounded, JSON, of a media type we know. What comes out is safe to merge and to write again. */
+import type { IncomingMessage } from "node:http";
+import { messageOf } from "../../base/errors.ts";
+import { ApiError, badRequest } from "../api-error.ts";
+
+/** As kube-apiserver's limit for a request body (`MaxRequestBodyBytes`). */
+export const BODY_MAX = 3 << 20;
+/** Far deeper than any manifest; recursion over what passes cannot exhaust the stack. */
+const DEPTH_MAX = 100;
+
+export function mediaTypeOf(request: IncomingMessage): string {
+  return (request.headers["content-type"] ?? "").split(";")[0]?.trim().toLowerCase() ?? "";
+}
+
+export function unsupportedMediaType(got: string, accepted: readonly string[]): ApiError {
+  return new ApiError(
+    415,
+    "UnsupportedMediaType",
+    `the body of the request was in an unknown format (${got === "" ? "no content-type" : got}) - accepted media types include: ${accepted.join(", ")}`,
+  );
+}
+
+/** Undefined for an empty body. */
+export async function readJsonBody(request: IncomingMessage): Promise<unknown> {
+  const text = await readText(request);
+  if (text.trim() === "") return undefined;
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (cause) {
+    throw badRequest(`the body of the request is not JSON: ${messageOf(cause)}`);
+  }
+  checkTree(value, 0);
+  return value;
+}
+
+async function readText(request: IncomingMessage): Promise<string> {
+  const encoding = request.headers["content-encoding"];
+  if (encoding !== undefined && encoding !== "identity") {
+    throw new ApiError(415, "UnsupportedMediaType", `content-encoding ${encoding} is not supported`);
+  }
+  if (Number(request.headers["content-length"] ?? 0) > BODY_MAX) throw tooLarge();
+  const parts: Buffer[] = [];
+  let size = 0;
+  for await (const part of request as AsyncIterable<Buffer>) {
+    size += part.length;
+    if (size > BODY_MAX) throw tooLarge();
+    parts.push(part);
+  }
+  try {
+    return new TextDecoder("utf-8", { fatal: true }).decode(Buffer.concat(parts));
+  } catch {
+    throw badRequest("the body of the request is not UTF-8");
+  }
+}
+
+function tooLarge(): ApiError {
+  return new ApiError(413, "RequestEntityTooLarge", `Request entity too large: limit is ${BODY_MAX}`);
+}
+
+function checkTree(value: unknown, depth: number): void {
+  if (typeof value !== "object" || value === null) return;
+  if (depth > DEPTH_MAX)
+    throw badRequest(`the body of the request is nested deeper than ${DEPTH_MAX} levels`);
+  // As a key of our own objects it would set a prototype instead of a field.
+  if (Object.hasOwn(value, "__proto__")) throw badRequest("__proto__ is not a key");
+  for (const inner of Object.values(value)) checkTree(inner, depth + 1);
+}
