@@ -9,7 +9,7 @@ import { PodtapError, type Retry } from "../base/errors.ts";
 export const { EPERM, ENOENT, EINTR, ENXIO, EAGAIN, ENOMEM, EACCES, EBUSY, EEXIST, ENODEV, EINVAL } =
   constants.errno;
 export const { EOPNOTSUPP, EADDRINUSE, EADDRNOTAVAIL, ENOBUFS, ETIMEDOUT, ECONNREFUSED } = constants.errno;
-export const { EINPROGRESS, ENETUNREACH, EHOSTUNREACH } = constants.errno;
+export const { EINPROGRESS, ENETDOWN, ENETUNREACH, EHOSTUNREACH } = constants.errno;
 
 export interface KernelFacts {
   readonly errno: number;

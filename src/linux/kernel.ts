@@ -17,6 +17,7 @@ import {
   setMtu,
 } from "./links.ts";
 import { inNetns, openNetns } from "./netns.ts";
+import { readNftGeneration } from "./nft-generation.ts";
 import { nftTables, readNftCounters, readNftTables } from "./nft-tables.ts";
 import { openRtnetlink, type Rtnetlink } from "./rtnetlink.ts";
 import { readSysctl, writeSysctl } from "./sysctl.ts";
@@ -44,6 +45,7 @@ export function openKernel(path: string): OpenKernel {
     readRoutes: () => readRoutes(rtnetlink),
     readSysctl: (key) => inside(() => readSysctl(key)),
     readNftTables: (prefix) => inside(() => readNftTables(prefix)),
+    readNftGeneration: () => inside(readNftGeneration),
     readNftCounters: (table) => inside(() => readNftCounters(table)),
     run: (step: Step) => (executors[step.op] as (step: StepOf<StepOp>) => void)(step),
     close: () => {

@@ -38,7 +38,7 @@ const IFLA_TUN = { owner: 1, type: 3, multiQueue: 7 } as const;
 const IFF_TAP = 2;
 const IFLA_BR_MCAST_SNOOPING = 23;
 const VETH_INFO_PEER = 1;
-/** Leaves the counters out of an answer: two thirds of its bytes. */
+/** Leaves the counters of IPv6 out of an answer: half of its bytes. */
 const RTEXT_FILTER_SKIP_STATS = 8;
 
 export interface LinkInfo {

@@ -77,7 +77,7 @@ export function decodeMessages(bytes: Uint8Array): readonly NetlinkMessage[] {
 export function decodeAck({ type, flags, payload }: NetlinkMessage): NetlinkAck {
   if (payload.length < 4) return { errno: 0 };
   const view = viewOf(payload);
-  const errno = -view.getInt32(0, true);
+  const errno = Math.abs(view.getInt32(0, true));
   if ((flags & NLM_F_ACK_TLVS) === 0) return { errno };
   // An error repeats the request, whole or (capped) its header; a DONE repeats nothing.
   const request =

@@ -1,0 +1,46 @@
+/**
+ * Packet sockets for the guest services (`PacketPort` of vm/packet-port.ts): an unbound descriptor becomes the ear
+ * and mouth of one link. None of this takes a capability, so a launcher does it with a descriptor that root opened.
+ */
+import { ioctl, SO_RCVBUF, SOL_SOCKET, setSocketOption } from "./libc.ts";
+import {
+  attachFilter,
+  type BpfInstruction,
+  bindPacketSocket,
+  ETH_P_ALL,
+  receiveFrame,
+  sendFrame,
+} from "./packet-socket.ts";
+import { type Polling, pollReadable } from "./poll.ts";
+
+const SIOCGIFINDEX = 0x8933;
+const SOL_PACKET = 263;
+const PACKET_IGNORE_OUTGOING = 23;
+/** The kernel gives what net.core.rmem_max allows; only waiting frames take memory. */
+const RECEIVE_BUFFER = 1 << 20;
+/** What DHCP clients send fits; longer frames are cut and then refused as truncated. */
+const FRAME_MAX = 4096;
+
+export const packetPort = {
+  linkIndex(fd: number, link: string): number {
+    // struct ifreq: 16 bytes of name, then the index. The socket's namespace counts, not the caller's.
+    const request = new Uint8Array(40);
+    request.set(new TextEncoder().encode(link).subarray(0, 15));
+    ioctl(fd, SIOCGIFINDEX, request, "find the link", link);
+    return new DataView(request.buffer).getInt32(16, true);
+  },
+
+  listen(fd: number, ifindex: number, filter: readonly BpfInstruction[]): void {
+    attachFilter(fd, filter);
+    // A socket for all protocols is also shown what the host sends: a copy of each packet to the guest, for nothing.
+    setSocketOption(fd, SOL_PACKET, PACKET_IGNORE_OUTGOING, 1, "a packet socket");
+    setSocketOption(fd, SOL_SOCKET, SO_RCVBUF, RECEIVE_BUFFER, "a packet socket");
+    bindPacketSocket(fd, ifindex, ETH_P_ALL);
+  },
+
+  receive: (fd: number): Uint8Array | undefined => receiveFrame(fd, FRAME_MAX),
+
+  send: sendFrame,
+
+  poll: (fd: number, onReadable: (errno: number) => void): Polling => pollReadable(fd, onReadable),
+};
