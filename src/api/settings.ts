@@ -40,7 +40,7 @@ export const STRICT_SETTINGS: Settings = {
 };
 
 /** Gates that are on unless listed as disabled: beta in KubeVirt 1.10. */
-const ON_BY_DEFAULT: readonly string[] = ["PasstBinding"];
+const ON_BY_DEFAULT: readonly string[] = ["PasstBinding", "DecentralizedLiveMigration"];
 
 export function gateIsOn(settings: Settings, gate: string): boolean {
   return ownValue(settings.gates, gate) ?? ON_BY_DEFAULT.includes(gate);

@@ -1,0 +1,40 @@
+/** podtap's own annotations, on a VMI or a VM's template. */
+import { errorAt, type Finding, warningAt } from "./finding.ts";
+import type { Path } from "./path.ts";
+import { suggest } from "./suggest.ts";
+
+export const INBOUND_ANNOTATION = "podtap.io/inbound";
+const PREFIX = "podtap.io/";
+
+/** Annotation to its values; null where any text will do. */
+const KNOWN: ReadonlyMap<string, readonly string[]> = new Map([[INBOUND_ANNOTATION, ["declared", "all"]]]);
+
+/** What may reach a guest that declares no port. */
+export function inboundOf(
+  annotations: Readonly<Record<string, string>>,
+  fallback: "declared" | "all",
+): "declared" | "all" {
+  const value = Object.hasOwn(annotations, INBOUND_ANNOTATION) ? annotations[INBOUND_ANNOTATION] : undefined;
+  return value === "declared" || value === "all" ? value : fallback;
+}
+
+export function checkAnnotations(
+  annotations: Readonly<Record<string, string>>,
+  metadata: Path,
+): readonly Finding[] {
+  return Object.entries(annotations)
+    .filter(([key]) => key.startsWith(PREFIX))
+    .flatMap(([key, value]) => {
+      const at = [...metadata, "annotations", key];
+      const values = KNOWN.get(key);
+      if (values === undefined) {
+        const near = suggest(key, KNOWN.keys());
+        const message = `podtap knows no annotation ${key}`;
+        const hint = near === undefined ? `Known: ${[...KNOWN.keys()].join(", ")}.` : `Did you mean ${near}?`;
+        return [warningAt({ code: "PT-MAN-18", at, reason: "FieldValueNotSupported", message, hint })];
+      }
+      if (values.includes(value)) return [];
+      const message = `${key} cannot be ${JSON.stringify(value)}`;
+      return [errorAt({ code: "PT-MAN-19", at, message, hint: `Write ${values.join(" or ")}.` })];
+    });
+}
