@@ -23,7 +23,7 @@ export function pathsFrom(environment: Readonly<Record<string, string | undefine
   return {
     state,
     run,
-    socket: join(run, "podtap.sock"),
+    socket: environment["PODTAP_SOCKET"] ?? join(run, "podtap.sock"),
     store: join(state, "store.sqlite"),
     images: join(state, "images"),
     libvirtCache: join(state, "cache", "libvirt"),

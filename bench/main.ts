@@ -1,0 +1,68 @@
+/** `podtap bench SCENARIO`: runs one scenario and prints its report, as a table for people or JSON for the docs. */
+import { PodtapError } from "../src/base/errors.ts";
+
+/** What a scenario measured: its name and figures, units in the keys. */
+export type Report = { readonly name: string } & Readonly<Record<string, unknown>>;
+
+export interface BenchRun {
+  readonly binding: string;
+  readonly nics?: number;
+  readonly durationMs?: number;
+  /** For people, while it runs. */
+  note(text: string): void;
+}
+
+interface Scenario {
+  readonly nics: number;
+  run(options: BenchRun & { readonly nics: number }): Promise<Report>;
+}
+
+/** A new scenario is a file that exports `run` and a line here. */
+const SCENARIOS: Readonly<Record<string, Scenario>> = {
+  phase1: { nics: 50, run: async (options) => ({ ...(await (await import("./phase1.ts")).run(options)) }) },
+};
+
+export async function runBench(
+  scenario: string,
+  options: BenchRun,
+  output: "text" | "json",
+): Promise<string> {
+  const found = Object.hasOwn(SCENARIOS, scenario) ? SCENARIOS[scenario] : undefined;
+  if (found === undefined) {
+    throw new PodtapError({
+      code: "PT-USAGE-1",
+      message: `no scenario called ${scenario}`,
+      hint: `there are: ${Object.keys(SCENARIOS).join(", ")}`,
+    });
+  }
+  const report = await found.run({ ...options, nics: options.nics ?? found.nics });
+  return output === "json" ? `${JSON.stringify(report, null, 2)}\n` : renderReport(report);
+}
+
+/** `p50Ms` becomes `p50  1.9 ms`: the unit is the key's last word. */
+export function renderReport(report: Report): string {
+  const rows = Object.entries(report).map(([key, value]) => {
+    const { label, unit } = splitUnit(key);
+    return [label, `${format(value)}${unit === "" ? "" : ` ${unit}`}`] as const;
+  });
+  const width = Math.max(...rows.map(([label]) => label.length));
+  return rows.map(([label, value]) => `${label.padEnd(width)}  ${value}\n`).join("");
+}
+
+const UNITS: readonly (readonly [suffix: string, unit: string])[] = [
+  ["Ms", "ms"],
+  ["Us", "µs"],
+  ["MiB", "MiB"],
+  ["KiB", "KiB"],
+  ["Percent", "%"],
+];
+
+function splitUnit(key: string): { readonly label: string; readonly unit: string } {
+  const found = UNITS.find(([suffix]) => key.endsWith(suffix));
+  const stem = found === undefined ? key : key.slice(0, -found[0].length);
+  return { label: stem.replaceAll(/(?<=[a-z0-9])(?=[A-Z])/g, " ").toLowerCase(), unit: found?.[1] ?? "" };
+}
+
+function format(value: unknown): string {
+  return typeof value === "object" ? JSON.stringify(value) : String(value);
+}

@@ -1,0 +1,82 @@
+/**
+ * `podtap console`: joins the terminal with the guest's serial port.
+ *
+ * On a terminal, every key goes to the guest (raw mode) except Ctrl-], which leaves, as with virtctl. Whatever
+ * happens the terminal is restored. In a pipe, stdin is sent and what comes back is printed until the time is over,
+ * or until the guest's end closes.
+ */
+import type { Duplex } from "node:stream";
+import { connect, subresourcePath } from "./connect.ts";
+import type { Context } from "./context.ts";
+import { EXIT, type ExitCode } from "./failure.ts";
+import { parseTarget } from "./target.ts";
+
+export interface ConsoleOptions {
+  readonly namespace: string;
+  /** Milliseconds. */
+  readonly timeout?: number;
+}
+
+/** Ctrl-], telnet's and virtctl's. */
+export const ESCAPE_BYTE = 0x1d;
+/** A script that gives no time still gets what the guest says to its last line. */
+const PIPE_TIMEOUT_MS = 5000;
+
+export async function openConsole(
+  context: Context,
+  name: string,
+  options: ConsoleOptions,
+): Promise<ExitCode> {
+  const target = parseTarget(name);
+  const client = await connect(context);
+  const path = subresourcePath(options.namespace, target.name, "console");
+  const guest = await client.stream(path, { method: "GET", signal: context.signal });
+  const { terminal } = context;
+  const typed = process.stdin.isTTY === true;
+  if (typed) terminal.note(terminal.paint("dim", `connected to ${target.name}; Ctrl-] leaves\n`));
+  const why = await join(context, guest, typed, options.timeout);
+  if (typed) {
+    terminal.note(terminal.paint("dim", `\r\n${why === "closed" ? "the VM closed the console" : "left"}\n`));
+  }
+  return EXIT.done;
+}
+
+type End = "closed" | "escape" | "timeout" | "interrupted";
+
+function join(context: Context, guest: Duplex, typed: boolean, timeout: number | undefined): Promise<End> {
+  const { stdin, stdout } = process;
+  return new Promise((resolve, reject) => {
+    const timers: NodeJS.Timeout[] = [];
+    const finish = (end: End | Error): void => {
+      for (const timer of timers) clearTimeout(timer);
+      if (typed) stdin.setRawMode(false);
+      stdin.removeAllListeners("data").pause();
+      guest.removeAllListeners("data").destroy();
+      if (end instanceof Error) reject(end);
+      else resolve(end);
+    };
+    if (timeout !== undefined) timers.push(setTimeout(finish, timeout, "timeout"));
+    guest.on("data", (bytes: Buffer) => stdout.write(bytes));
+    guest.once("close", () => finish("closed"));
+    guest.once("error", (failure) => finish(context.signal.aborted ? "interrupted" : failure));
+    if (typed) stdin.setRawMode(true);
+    stdin.on("data", (bytes: Buffer) => {
+      const { forward, leave } = splitAtEscape(bytes, typed);
+      if (forward.length > 0) guest.write(forward);
+      if (leave) finish("escape");
+    });
+    // Everything is sent; the guest still needs a moment to answer.
+    stdin.once("end", () => {
+      if (timeout === undefined) timers.push(setTimeout(finish, PIPE_TIMEOUT_MS, "timeout"));
+    });
+  });
+}
+
+/** What goes to the guest, and whether the escape byte ended it. Bytes out of a pipe are data, all of them. */
+export function splitAtEscape(
+  bytes: Uint8Array,
+  typed: boolean,
+): { readonly forward: Uint8Array; readonly leave: boolean } {
+  const at = typed ? bytes.indexOf(ESCAPE_BYTE) : -1;
+  return at < 0 ? { forward: bytes, leave: false } : { forward: bytes.subarray(0, at), leave: true };
+}

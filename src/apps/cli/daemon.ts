@@ -1,0 +1,163 @@
+/**
+ * Starts the node daemon when nobody listens on its socket. The daemon holds a lock of its own, so several commands
+ * at once may all try: one daemon wins, the others leave, and everybody waits for the same socket.
+ */
+import { spawn } from "node:child_process";
+import { closeSync, existsSync, mkdirSync, openSync, readFileSync } from "node:fs";
+import { request } from "node:http";
+import { dirname, join } from "node:path";
+import { setTimeout as pause } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
+import { messageOf, PodtapError } from "../../base/errors.ts";
+import type { Context } from "./context.ts";
+import { formatElapsed } from "./terminal.ts";
+
+const START_TIMEOUT_MS = 60_000;
+const POLL_MS = 15;
+/** A wait shorter than this is nobody's business. */
+const SILENT_MS = 1000;
+/** How long another daemon may take after ours left without a word, most likely because that one holds the lock. */
+const OTHERS_TIMEOUT_MS = 15_000;
+
+/** Returns once the daemon answers; starts one first when the socket is absent or refuses. */
+export async function ensureDaemon(context: Context): Promise<void> {
+  if (await isReady(context.paths.socket)) return;
+  refuseWithoutRoot(context);
+  const log = join(context.paths.run, "node.log");
+  const child = launch(context, log);
+  await waitUntilReady(context, child, log);
+}
+
+/** Did the socket refuse, or is it absent? Then nothing was done yet, and the request may be sent again. */
+export function isUnreachable(thrown: unknown): boolean {
+  for (let at: unknown = thrown; at instanceof Error; at = at.cause) {
+    const code = (at as NodeJS.ErrnoException).code;
+    if (code === "ECONNREFUSED" || code === "ENOENT") return true;
+  }
+  return false;
+}
+
+/** The program beside this one: bundled as dist/node.js, or its source when run from there. */
+export function programFile(name: "node"): string {
+  const here = fileURLToPath(import.meta.url);
+  return here.endsWith(".ts")
+    ? join(dirname(here), "..", name, "main.ts")
+    : join(dirname(here), `${name}.js`);
+}
+
+function refuseWithoutRoot({ paths }: Context): void {
+  if (process.geteuid?.() === 0) return;
+  throw new PodtapError({
+    code: "PT-ENV-2",
+    message: `no podtap daemon listens on ${paths.socket}, and starting one needs root`,
+    hint: "run this with sudo, or ask root to start 'podtap node'",
+  });
+}
+
+interface Launched {
+  exit: { readonly code: number | null; readonly signal: string | null } | undefined;
+  failure: Error | undefined;
+}
+
+function launch({ paths, environment }: Context, log: string): Launched {
+  const program = programFile("node");
+  if (!existsSync(program)) {
+    throw new PodtapError({
+      code: "PT-ENV-1",
+      message: `${program} is missing: podtap is not built`,
+      hint: "run 'make setup' in the checkout",
+    });
+  }
+  mkdirSync(paths.run, { recursive: true, mode: 0o755 });
+  const output = openSync(log, "a", 0o600);
+  const state: Launched = { exit: undefined, failure: undefined };
+  try {
+    const child = spawn(process.execPath, ["--disable-warning=ExperimentalWarning", program, "--auto"], {
+      detached: true,
+      cwd: "/",
+      env: { ...environment },
+      stdio: ["ignore", output, output],
+    });
+    child.once("error", (failure) => {
+      state.failure = failure;
+    });
+    child.once("exit", (code, signal) => {
+      state.exit = { code, signal };
+    });
+    child.unref();
+  } finally {
+    closeSync(output);
+  }
+  return state;
+}
+
+async function waitUntilReady(context: Context, child: Launched, log: string): Promise<void> {
+  const { terminal, paths, signal } = context;
+  const began = context.now();
+  let told = false;
+  let leftAt: number | undefined;
+  while (!(await isReady(paths.socket))) {
+    signal.throwIfAborted();
+    const elapsed = context.now() - began;
+    if (child.failure) throw notStarted(`it could not be run: ${messageOf(child.failure)}`, log);
+    // A clean exit is a daemon that met the lock of another.
+    if (child.exit && child.exit.code !== 0) throw notStarted(describeExit(child.exit), log);
+    if (child.exit) leftAt ??= elapsed;
+    if (leftAt !== undefined && elapsed - leftAt > OTHERS_TIMEOUT_MS) {
+      throw notStarted("it left, and no other answers", log);
+    }
+    if (elapsed > START_TIMEOUT_MS) throw notStarted(`no answer after ${formatElapsed(elapsed)}`, log);
+    if (elapsed > SILENT_MS && !told) {
+      told = true;
+      terminal.note(terminal.paint("dim", `starting the podtap daemon (log: ${log})\n`));
+    }
+    await pause(POLL_MS);
+  }
+}
+
+function describeExit({ code, signal }: NonNullable<Launched["exit"]>): string {
+  return signal === null ? `it exited with status ${code}` : `it was ended by ${signal}`;
+}
+
+function notStarted(why: string, log: string): PodtapError {
+  const last = lastLines(log, 8);
+  return new PodtapError({
+    code: "PT-ENV-3",
+    message: `the podtap daemon did not start: ${why}${last === "" ? "" : `\n${last}`}`,
+    hint: `the whole log is ${log}; 'podtap node' runs the daemon in the foreground`,
+  });
+}
+
+function lastLines(file: string, count: number): string {
+  try {
+    const lines = readFileSync(file, "utf8").trimEnd().split("\n").slice(-count);
+    return lines.map((line) => `  ${line}`).join("\n");
+  } catch {
+    return "";
+  }
+}
+
+/** Is there a daemon behind the socket that has finished starting? */
+export function isReady(socketPath: string): Promise<boolean> {
+  return new Promise((resolve, reject) => {
+    const asked = request({ socketPath, path: "/readyz", timeout: 5000, agent: false }, (answer) => {
+      answer.resume();
+      resolve(answer.statusCode === 200);
+    });
+    asked.once("error", (failure) => {
+      if ((failure as NodeJS.ErrnoException).code === "EACCES") reject(notAllowed(socketPath, failure));
+      else resolve(false);
+    });
+    asked.once("timeout", () => asked.destroy());
+    asked.end();
+  });
+}
+
+function notAllowed(socketPath: string, cause: Error): PodtapError {
+  return new PodtapError({
+    code: "PT-ENV-4",
+    message: `no permission to open ${socketPath}`,
+    hint: "run this with sudo; who may use the daemon is root's choice",
+    cause,
+  });
+}

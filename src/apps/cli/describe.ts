@@ -1,0 +1,3 @@
+export async function describe(): Promise<number> {
+  return 1;
+}

@@ -1,0 +1,27 @@
+/** Manifests for a command that acts on them: read, validated as a whole, refused with every problem at once. */
+import { formatProblems } from "../../api/format-problems.ts";
+import type { KubeObject } from "../../api/object.ts";
+import { validateManifests } from "../../api/validate.ts";
+import { ManifestError } from "../../base/errors.ts";
+import { isError } from "../../base/problem.ts";
+import type { Context } from "./context.ts";
+import { usageError } from "./failure.ts";
+import { inNamespace } from "./objects.ts";
+import { readManifests } from "./read-manifests.ts";
+import { SETTINGS } from "./settings.ts";
+
+export async function loadValid(
+  { terminal }: Context,
+  sources: readonly string[],
+  namespace: string,
+): Promise<readonly KubeObject[]> {
+  const files = await readManifests(sources);
+  const { objects, problems } = validateManifests(files, SETTINGS);
+  terminal.note(formatProblems(problems, { color: terminal.colours }));
+  const errors = problems.filter(isError);
+  if (errors.length > 0) throw new ManifestError(errors);
+  if (objects.length === 0) {
+    throw usageError(`nothing to act on in ${files.map(({ name }) => name).join(", ")}`);
+  }
+  return objects.map(({ object }) => inNamespace(object, namespace));
+}

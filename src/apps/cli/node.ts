@@ -1,0 +1,27 @@
+/** `podtap node`: becomes the daemon, in the foreground, so that a supervisor and Ctrl-C meet one process. */
+import { existsSync } from "node:fs";
+import { PodtapError } from "../../base/errors.ts";
+import type { Context } from "./context.ts";
+import { programFile } from "./daemon.ts";
+import { EXIT, type ExitCode } from "./failure.ts";
+
+export async function runNode(_context: Context): Promise<ExitCode> {
+  const program = programFile("node");
+  if (process.geteuid?.() !== 0) {
+    throw new PodtapError({
+      code: "PT-ENV-2",
+      message: "the podtap daemon makes network namespaces and taps, which needs root",
+      hint: "run this with sudo",
+    });
+  }
+  if (!existsSync(program)) {
+    throw new PodtapError({
+      code: "PT-ENV-1",
+      message: `${program} is missing: podtap is not built`,
+      hint: "run 'make setup' in the checkout",
+    });
+  }
+  const node = process.execPath;
+  process.execve?.(node, [node, "--disable-warning=ExperimentalWarning", program], process.env);
+  return EXIT.environment;
+}

@@ -1,0 +1,108 @@
+/** The waiting of `up`: every VM followed at once, its events printed, its end put into words. */
+import type { Vmi } from "../../api/types.ts";
+import { PodtapError } from "../../base/errors.ts";
+import { VMIS } from "../../cluster/port.ts";
+import type { ApiClient } from "./client.ts";
+import type { Context } from "./context.ts";
+import { followVmi, type KubeEvent, type Waited, whyNot } from "./follow-vmi.ts";
+import type { Progress } from "./progress.ts";
+import { formatElapsed } from "./terminal.ts";
+
+export interface WaitTarget {
+  readonly namespace: string;
+  readonly name: string;
+  /** A former life of the same name that failed and is on its way out. */
+  readonly notUid?: string;
+}
+
+export interface WaitOptions {
+  readonly until: "running" | "agent";
+  readonly timeoutMs: number;
+  /** RFC 3339. */
+  readonly since: string;
+  /** Several VMs: lines say whose they are. */
+  readonly several: boolean;
+}
+
+export async function waitFor(
+  context: Context,
+  client: ApiClient,
+  target: WaitTarget,
+  progress: Progress,
+  options: WaitOptions,
+): Promise<Waited> {
+  const timeout = AbortSignal.timeout(Math.max(1, options.timeoutMs));
+  const warnings: KubeEvent[] = [];
+  try {
+    return await followVmi(
+      client,
+      {
+        ...target,
+        until: options.until,
+        since: options.since,
+        onEvent: (event) => {
+          if (event.type === "Warning") warnings.push(event);
+          progress.step({
+            ...(options.several && { about: target.name }),
+            name: event.reason,
+            detail: event.message,
+            warning: event.type === "Warning",
+          });
+        },
+        onStatus: (phase) => progress.busy(target.name, waitingText(phase, options.until)),
+      },
+      AbortSignal.any([context.signal, timeout]),
+    );
+  } catch (thrown) {
+    if (context.signal.aborted || !timeout.aborted) throw thrown;
+    return timedOut(client, target, warnings, options.timeoutMs);
+  } finally {
+    progress.busy(target.name, undefined);
+  }
+}
+
+function waitingText(phase: string, until: WaitOptions["until"]): string {
+  return phase === "Running" && until === "agent" ? "waiting for the guest agent" : phase.toLowerCase();
+}
+
+/** A time-out alone tells nobody anything: the last that was said is the likely cause. */
+async function timedOut(
+  client: ApiClient,
+  { namespace, name }: WaitTarget,
+  warnings: readonly KubeEvent[],
+  timeoutMs: number,
+): Promise<Waited> {
+  const vmi = await client.find<Vmi>(VMIS, { namespace, name });
+  const waited = `not up after ${formatElapsed(timeoutMs)}`;
+  if (vmi === undefined)
+    return { outcome: "failed", reason: "Timeout", message: `${waited}: it was never made` };
+  const { reason, message } = whyNot(vmi, { warnings });
+  const agent = vmi.status?.phase === "Running" ? "it runs, but its guest agent does not answer" : message;
+  return { outcome: "failed", reason, message: `${waited}: ${agent}`, vmi };
+}
+
+/** What to do about a VM that did not come up, by what was said. */
+export function upError(target: WaitTarget, waited: Waited, program: string): PodtapError {
+  const flags = target.namespace === "default" ? "" : ` -n ${target.namespace}`;
+  if (waited.outcome !== "failed") {
+    return new PodtapError({
+      code: "PT-CLI-3",
+      message: `${target.name} ended: the guest switched itself off`,
+      hint: `what it said: ${program} logs${flags} ${target.name} --source serial`,
+    });
+  }
+  return new PodtapError({
+    code: "PT-CLI-1",
+    message: `${target.name} did not come up: ${waited.message} (${waited.reason})`,
+    hint: `${hintFor(waited.reason)}; all of it: ${program} describe${flags} vmi ${target.name}`,
+  });
+}
+
+function hintFor(reason: string): string {
+  if (/image/i.test(reason)) return "check the image's name, or use another with --image-override FROM=TO";
+  if (/network|sandbox|cni|attach/i.test(reason))
+    return "the pod's network could not be made; is another VM using it, or a CNI plugin missing?";
+  if (/wire|plan/i.test(reason)) return "the wiring failed; 'podtap plan FILE' shows what was to be done";
+  if (/memory|schedul/i.test(reason)) return "the machine lacks what the VM asks for; lower memory or CPUs";
+  return "the launcher's log says more: podtap logs NAME";
+}
