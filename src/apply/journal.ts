@@ -9,34 +9,43 @@ import { dirname } from "node:path";
 import type { ObservedNftTable } from "../plan/observed.ts";
 import type { Step } from "../plan/step.ts";
 
-type Line =
-  | { readonly step: Step; readonly undo: readonly Step[] }
-  /** Everything up to here was carried out; the digests of our nft tables at that moment. */
-  | { readonly done: readonly ObservedNftTable[] };
+/** The ruleset as it stood after a run that was not cut short. */
+export interface AppliedRules {
+  /** `Kernel.readNftGeneration`. */
+  readonly generation: number;
+  /** Our tables as the kernel listed them at that generation; absent until somebody listed them. */
+  readonly tables?: readonly ObservedNftTable[];
+}
+
+type Line = { readonly step: Step; readonly undo: readonly Step[] } | { readonly done: AppliedRules };
 
 export interface Journal {
-  /** Digests after the last complete run; empty when a run was cut short. */
-  readonly applied: readonly ObservedNftTable[];
-  /** A run was cut short: its last step may or may not have happened. */
-  readonly interrupted: boolean;
+  /** Nothing was ever begun. */
+  readonly blank: boolean;
+  /** undefined when no run was completed, or the last one was cut short. */
+  readonly applied: AppliedRules | undefined;
   /** Undo steps of everything ever done, last first. */
   readonly undo: readonly Step[];
   begin(step: Step, undo: readonly Step[]): void;
-  done(tables: readonly ObservedNftTable[]): void;
+  done(rules: AppliedRules): void;
   remove(): void;
 }
 
 export function openJournal(path: string): Journal {
   const lines = readLines(path);
   const last = lines.at(-1);
-  const append = (line: Line): void => appendFileSync(path, `${JSON.stringify(line)}\n`, { mode: 0o600 });
-  mkdirSync(dirname(path), { recursive: true });
+  let folderMade = lines.length > 0;
+  const append = (line: Line): void => {
+    if (!folderMade) mkdirSync(dirname(path), { recursive: true });
+    folderMade = true;
+    appendFileSync(path, `${JSON.stringify(line)}\n`, { mode: 0o600 });
+  };
   return {
-    applied: last !== undefined && "done" in last ? last.done : [],
-    interrupted: last !== undefined && !("done" in last),
+    blank: lines.length === 0,
+    applied: last !== undefined && "done" in last ? last.done : undefined,
     undo: lines.flatMap((line) => ("undo" in line ? line.undo : [])).toReversed(),
     begin: (step, undo) => append({ step, undo }),
-    done: (tables) => append({ done: tables }),
+    done: (rules) => append({ done: rules }),
     remove: () => rmSync(path, { force: true }),
   };
 }

@@ -1,15 +1,57 @@
-/** Reads of a namespace what a plan depends on. */
-import type { Observed } from "../plan/observed.ts";
+/** Reads of a namespace what a plan depends on, and no more: with a thousand namespaces every read costs. */
+import type { Observed, ObservedNftTable } from "../plan/observed.ts";
+import type { Journal } from "./journal.ts";
 import type { Kernel } from "./ports.ts";
 
 /** What our nft tables' names begin with. */
 export const TABLE_PREFIX = "podtap";
 
 export function observe(kernel: Kernel, sysctls: readonly string[]): Observed {
-  return {
-    links: kernel.readLinks(),
-    routes: kernel.readRoutes(),
-    sysctls: Object.fromEntries(sysctls.map((key) => [key, kernel.readSysctl(key)])),
-    nft: kernel.readNftTables(TABLE_PREFIX),
+  return { ...observeLinks(kernel, sysctls), nft: kernel.readNftTables(TABLE_PREFIX) };
+}
+
+/** The same without the rules, which are dear to list. */
+export function observeLinks(kernel: Kernel, sysctls: readonly string[]): Omit<Observed, "nft"> {
+  const links = kernel.readLinks();
+  return { links, routes: kernel.readRoutes(), sysctls: readSysctls(kernel, sysctls, links) };
+}
+
+/** null for the keys of a link that is not there, without asking. */
+export function readSysctls(
+  kernel: Kernel,
+  keys: readonly string[],
+  links: Observed["links"],
+): Readonly<Record<string, string | null>> {
+  const isAbsent = (key: string): boolean => {
+    const link = /^net\/ipv[46]\/conf\/([^/]+)\//.exec(key)?.[1];
+    return (
+      link !== undefined && link !== "all" && link !== "default" && !links.some(({ name }) => name === link)
+    );
   };
+  return Object.fromEntries(keys.map((key) => [key, isAbsent(key) ? null : kernel.readSysctl(key)]));
+}
+
+export interface RulesState {
+  /** Our tables as they are. */
+  readonly observed: readonly ObservedNftTable[];
+  /** Our tables as they were when they had just been applied; empty when that is not known. */
+  readonly applied: readonly ObservedNftTable[];
+}
+
+/**
+ * Compares without listing where the ruleset's generation says that nobody touched it. The first look after a run
+ * lists once and notes the digests, so that a later change of foreign tables does not pass for one of ours.
+ */
+export function observeRules(kernel: Kernel, journal: Journal): RulesState {
+  // Whatever stands there under our name is not what we know, so it is replaced.
+  if (journal.blank) return { observed: [], applied: [] };
+  const applied = journal.applied;
+  if (applied === undefined) return { observed: kernel.readNftTables(TABLE_PREFIX), applied: [] };
+  if (applied.generation !== kernel.readNftGeneration()) {
+    return { observed: kernel.readNftTables(TABLE_PREFIX), applied: applied.tables ?? [] };
+  }
+  if (applied.tables !== undefined) return { observed: applied.tables, applied: applied.tables };
+  const tables = kernel.readNftTables(TABLE_PREFIX);
+  journal.done({ generation: applied.generation, tables });
+  return { observed: tables, applied: tables };
 }

@@ -16,6 +16,8 @@ export interface Kernel {
   readSysctl(key: string): string | null;
   /** Tables whose name begins with the given prefix. */
   readNftTables(prefix: string): readonly ObservedNftTable[];
+  /** Changes with every committed change of any table of the namespace, and with nothing else. */
+  readNftGeneration(): number;
   /** Packets and bytes of named counters of a table, by counter name. */
   readNftCounters(
     table: NftTableId,
@@ -31,6 +33,8 @@ export type Executors = { readonly [O in StepOp]: (step: StepOf<O>) => void };
 
 /** nftables in the calling thread's namespace. */
 export interface Nft {
+  /** Refuses, and changes nothing, where one of them is there already: false. */
+  create(tables: readonly NftTable[]): boolean;
   replace(tables: readonly NftTable[]): void;
   delete(tables: readonly NftTableId[]): void;
 }

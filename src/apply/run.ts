@@ -8,8 +8,7 @@ import { messageOf, PodtapError } from "../base/errors.ts";
 import type { Observed } from "../plan/observed.ts";
 import type { Step } from "../plan/step.ts";
 import { undoOf } from "../plan/undo.ts";
-import type { Journal } from "./journal.ts";
-import { TABLE_PREFIX } from "./observe.ts";
+import type { AppliedRules, Journal } from "./journal.ts";
 import type { Kernel } from "./ports.ts";
 
 /** @param before what `steps` were computed from */
@@ -25,7 +24,16 @@ export function runSteps(kernel: Kernel, steps: readonly Step[], before: Observe
     }
     undo.unshift(...inverse);
   }
-  if (steps.length > 0 || journal.interrupted) journal.done(kernel.readNftTables(TABLE_PREFIX));
+  // An interrupted run of which nothing was missing is complete too, and says so.
+  if (steps.length > 0 || journal.applied === undefined) {
+    journal.done({ generation: kernel.readNftGeneration(), ...knownTables(steps, journal) });
+  }
+}
+
+/** What is known of our tables stays known where this run did not touch them. */
+function knownTables(steps: readonly Step[], { applied }: Journal): Pick<AppliedRules, "tables"> {
+  const touched = steps.some(({ op }) => op === "nft.replace" || op === "nft.delete");
+  return touched || applied?.tables === undefined ? {} : { tables: applied.tables };
 }
 
 /** Runs every step whatever becomes of the others; gives the failures. */

@@ -12,7 +12,7 @@ import type { Plan } from "../plan/plan.ts";
 import { bindNics, type PlanInput, planPod, sysctlsToObserve } from "../plan/planner.ts";
 import type { Step } from "../plan/step.ts";
 import { openJournal } from "./journal.ts";
-import { observe } from "./observe.ts";
+import { observe, observeLinks, observeRules, readSysctls } from "./observe.ts";
 import type { Kernel } from "./ports.ts";
 import { runSteps, undoAll } from "./run.ts";
 
@@ -42,10 +42,8 @@ export function wirePod(
   const preview = previewPod(kernel, input, files, registry);
   if (!preview.ok) return preview;
   const { plan, steps, observed } = preview.value;
-  // The journal's folder is the plan's; the journal makes it.
-  const journal = openJournal(files.journal);
   writeAtomically(files.plan, JSON.stringify(plan));
-  runSteps(kernel, steps, observed, journal);
+  runSteps(kernel, steps, observed, openJournal(files.journal));
   return { ok: true, value: { plan, steps }, warnings: preview.warnings };
 }
 
@@ -60,13 +58,15 @@ export function previewPod(
   const bound = bindNics(input.vmi.spec, annotations, registry);
   if (!bound.ok) return bound;
   const keys = sysctlsToObserve(bound.value.map(({ podInterface }) => podInterface));
-  const observed = observe(kernel, keys);
+  const rules = observeRules(kernel, openJournal(files.journal));
+  const observed = { ...observeLinks(kernel, keys), nft: rules.observed };
   const planned = planPod({ ...input, observed }, registry);
   if (!planned.ok) return planned;
   const plan = planned.value;
   const more = sysctlsOf(plan).filter((key) => !keys.includes(key));
-  const full = { ...observed, sysctls: { ...observed.sysctls, ...readSysctls(kernel, more) } };
-  const steps = diffPlan(plan, full, openJournal(files.journal).applied);
+  const sysctls = { ...observed.sysctls, ...readSysctls(kernel, more, observed.links) };
+  const full = { ...observed, sysctls };
+  const steps = diffPlan(plan, full, rules.applied);
   return { ok: true, value: { plan, steps, observed: full }, warnings: planned.warnings };
 }
 
@@ -91,10 +91,6 @@ export function readPlan(path: string): Plan | undefined {
     if ((thrown as NodeJS.ErrnoException).code === "ENOENT") return undefined;
     throw thrown;
   }
-}
-
-function readSysctls(kernel: Kernel, keys: readonly string[]): Record<string, string | null> {
-  return Object.fromEntries(keys.map((key) => [key, kernel.readSysctl(key)]));
 }
 
 function writeAtomically(path: string, text: string): void {

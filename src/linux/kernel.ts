@@ -64,7 +64,10 @@ function executorsIn(inside: (run: () => void) => void, rtnetlink: Rtnetlink): E
     "address.add": (step) => addAddress(rtnetlink, step),
     "address.delete": (step) => deleteAddress(rtnetlink, step),
     "sysctl.set": ({ key, value }) => inside(() => writeSysctl(key, value)),
-    "nft.replace": ({ tables }) => inside(() => nftTables.replace(tables)),
+    "nft.replace": ({ tables, fresh }) =>
+      inside(() => {
+        if (!fresh || !nftTables.create(tables)) nftTables.replace(tables);
+      }),
     "nft.delete": ({ tables }) => inside(() => nftTables.delete(tables)),
   };
 }

@@ -15,6 +15,7 @@ const NFTA_GEN_ID = 1;
 /** nfgenmsg: family, version, resource id. */
 const HEADER_SIZE = 4;
 const OBJECT = "the ruleset's generation";
+const CLOSE_AFTER_MILLISECONDS = 200;
 
 /** Of the calling thread's namespace. */
 export function readNftGeneration(): number {
@@ -36,6 +37,7 @@ export function readNftGeneration(): number {
     }
     return new DataView(id.buffer, id.byteOffset).getUint32(0);
   } finally {
-    closeSync(fd);
+    // Closing a netfilter socket waits until what earlier transactions deleted is gone (nft_rcv_nl_event).
+    setTimeout(() => closeSync(fd), CLOSE_AFTER_MILLISECONDS).unref();
   }
 }

@@ -6,7 +6,7 @@ import { createHash } from "node:crypto";
 import type { Nft } from "../apply/ports.ts";
 import { messageOf, PodtapError } from "../base/errors.ts";
 import type { NftFamily, NftTableId } from "../nft/model.ts";
-import { renderDelete, renderReplace, renderTableId } from "../nft/render.ts";
+import { renderCreate, renderDelete, renderReplace, renderTableId } from "../nft/render.ts";
 import type { ObservedNftTable } from "../plan/observed.ts";
 import { ENOENT, KernelError } from "./errno.ts";
 import { runNft } from "./nft.ts";
@@ -19,6 +19,16 @@ export interface Counter {
 }
 
 export const nftTables: Nft = {
+  create: (tables) => {
+    tables.forEach(refuseForeign);
+    try {
+      if (tables.length > 0) runNft(renderCreate(tables));
+      return true;
+    } catch (thrown) {
+      if (!messageOf(thrown).includes("File exists")) throw thrown;
+      return false;
+    }
+  },
   replace: (tables) => {
     tables.forEach(refuseForeign);
     if (tables.length > 0) runNft(renderReplace(tables));

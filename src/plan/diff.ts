@@ -3,7 +3,7 @@
  * nobody planned; applying the result and asking again gives no steps.
  */
 import { LINK_MARK } from "../base/names.ts";
-import type { NftTable } from "../nft/model.ts";
+import type { NftTable, NftTableId } from "../nft/model.ts";
 import type { Observed, ObservedLink, ObservedNftTable } from "./observed.ts";
 import type { BridgePlan, LinkPlan, Plan, TapPlan } from "./plan.ts";
 import type { LinkChanges, Step } from "./step.ts";
@@ -22,7 +22,10 @@ export function diffPlan(
   const steps: Step[] = [];
   // Rules first: the guest's door is guarded before there is a door.
   const tables = plan.nics.flatMap((nic) => nic.nft).filter((table) => !isInPlace(table, observed, applied));
-  if (tables.length > 0) steps.push({ op: "nft.replace", tables });
+  if (tables.length > 0) {
+    const fresh = !tables.some((table) => observed.nft.some((there) => sameTable(table, there)));
+    steps.push({ op: "nft.replace", tables, ...(fresh && { fresh }) });
+  }
   for (const link of links) steps.push(...missingLink(link, observed));
   for (const { key, value } of sysctls) {
     if (observed.sysctls[key] !== value) steps.push({ op: "sysctl.set", key, value });
@@ -41,9 +44,7 @@ export function teardownSteps(plan: Plan, observed: Observed): readonly Step[] {
   const links = plan.nics.flatMap((nic) => nic.links).toReversed();
   const tables = plan.nics
     .flatMap((nic) => nic.nft)
-    .filter(({ family, name }) =>
-      observed.nft.some((table) => table.family === family && table.name === name),
-    );
+    .filter((table) => observed.nft.some((there) => sameTable(table, there)));
   return [
     ...links
       .filter(({ name }) => observed.links.some((link) => link.name === name && link.alias === LINK_MARK))
@@ -111,10 +112,12 @@ function strayAddresses(link: BridgePlan, there: ObservedLink | undefined): read
 }
 
 function isInPlace(table: NftTable, observed: Observed, applied: readonly ObservedNftTable[]): boolean {
-  const same = ({ family, name }: ObservedNftTable): boolean =>
-    family === table.family && name === table.name;
-  const now = observed.nft.find(same);
-  return now !== undefined && now.digest === applied.find(same)?.digest;
+  const now = observed.nft.find((there) => sameTable(table, there));
+  return now !== undefined && now.digest === applied.find((there) => sameTable(table, there))?.digest;
+}
+
+function sameTable(a: NftTableId, b: NftTableId): boolean {
+  return a.family === b.family && a.name === b.name;
 }
 
 function find(observed: Observed, name: string): ObservedLink | undefined {

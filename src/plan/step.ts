@@ -20,8 +20,11 @@ export interface StepArgs {
   "address.add": { readonly link: string; readonly address: Cidr };
   "address.delete": { readonly link: string; readonly address: Cidr };
   "sysctl.set": { readonly key: string; readonly value: string };
-  /** Declare, delete, declare anew: one transaction for all tables. */
-  "nft.replace": { readonly tables: readonly NftTable[] };
+  /**
+   * One transaction for all tables. `fresh`: none is believed to be there, which spares the kernel a deletion and
+   * its grace period; where the belief is wrong they are replaced all the same.
+   */
+  "nft.replace": { readonly tables: readonly NftTable[]; readonly fresh?: true };
   "nft.delete": { readonly tables: readonly NftTableId[] };
 }
 

@@ -245,6 +245,27 @@ export function kernelContract({ label, skip = false, open }: ContractOptions): 
     assert.deepEqual(kernel.readNftTables("podtap-net1"), []);
   });
 
+  contract("the ruleset's generation changes with its tables only", (kernel) => {
+    const first = kernel.readNftGeneration();
+    kernel.run({ op: "bridge.add", name: "k6t-eth0", mtu: 1500 });
+    kernel.readNftTables("podtap");
+    assert.equal(kernel.readNftGeneration(), first);
+    kernel.run({ op: "nft.replace", tables: [table("ip")] });
+    const second = kernel.readNftGeneration();
+    assert.notEqual(second, first);
+    kernel.run({ op: "nft.delete", tables: [{ family: "ip", name: "podtap-eth0" }] });
+    assert.notEqual(kernel.readNftGeneration(), second);
+  });
+
+  contract("tables believed fresh are replaced all the same where they are not", (kernel) => {
+    const tables = [table("ip"), table("ip6")];
+    kernel.run({ op: "nft.replace", tables, fresh: true });
+    const first = kernel.readNftTables("podtap");
+    assert.equal(first.length, 2);
+    kernel.run({ op: "nft.replace", tables, fresh: true });
+    assert.deepEqual(kernel.readNftTables("podtap"), first);
+  });
+
   contract("tables are removed, whether they are there or not", (kernel) => {
     kernel.run({ op: "nft.replace", tables: [table("ip"), table("ip6")] });
     kernel.run({ op: "nft.delete", tables: [{ family: "ip", name: "podtap-eth0" }] });

@@ -72,6 +72,7 @@ export function fakeKernel(options: FakeKernelOptions = {}): Kernel {
       [...state.tables.values()]
         .filter(({ name }) => name.startsWith(prefix))
         .map((table) => ({ family: table.family, name: table.name, digest: digestOf(renderTable(table)) })),
+    readNftGeneration: () => state.generation,
     readNftCounters: (table) => state.counters(table),
     run: (step: Step) => (executors[step.op] as (step: StepOf<StepOp>) => void)(step),
   };
@@ -80,6 +81,7 @@ export function fakeKernel(options: FakeKernelOptions = {}): Kernel {
 class State {
   readonly links: Link[];
   readonly tables = new Map<string, NftTable>();
+  generation = 1;
   readonly #given: readonly ObservedRoute[];
   readonly #sysctls: Map<string, string>;
   #lastIndex: number;
@@ -176,11 +178,13 @@ class State {
     tables.forEach(refuseForeign);
     for (const table of tables) renderTable(table);
     for (const table of tables) this.tables.set(idOf(table), structuredClone(table));
+    this.generation += 1;
   }
 
   deleteTables(tables: readonly NftTableId[]): void {
     tables.forEach(refuseForeign);
     for (const table of tables) this.tables.delete(idOf(table));
+    this.generation += 1;
   }
 
   counters(id: NftTableId): Readonly<Record<string, { readonly packets: number; readonly bytes: number }>> {

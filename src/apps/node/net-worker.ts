@@ -1,0 +1,47 @@
+/** Entry of the node daemon's network worker: the drivers' jobs and phase 1, with the bindings that podtap has. */
+import {
+  podFiles,
+  previewPod,
+  unwirePod,
+  type Wired,
+  type WireInput,
+  wirePod,
+} from "../../apply/wire-pod.ts";
+import { messageOf } from "../../base/errors.ts";
+import type { Result } from "../../base/result.ts";
+import { registry } from "../../bindings/index.ts";
+import { serveJobs } from "../../linux/job-server.ts";
+import { netJobs, withKernel } from "../../linux/net-jobs.ts";
+import { nftTables } from "../../linux/nft-tables.ts";
+import type { NftTable, NftTableId } from "../../nft/model.ts";
+import type { Observed } from "../../plan/observed.ts";
+
+export interface PodRequest {
+  readonly netns: string;
+  /** Where plan and journal are kept. */
+  readonly stateDir: string;
+}
+
+export interface WireRequest extends PodRequest {
+  readonly input: WireInput;
+}
+
+export const nodeJobs = {
+  ...netJobs,
+  wirePod: ({ netns, stateDir, input }: WireRequest): Result<Wired> =>
+    withKernel(netns, (kernel) => wirePod(kernel, input, podFiles(stateDir), registry)),
+  previewPod: ({ netns, stateDir, input }: WireRequest): Result<Wired & { readonly observed: Observed }> =>
+    withKernel(netns, (kernel) => previewPod(kernel, input, podFiles(stateDir), registry)),
+  /** What could not be undone, in words. */
+  unwirePod: ({ netns, stateDir }: PodRequest): readonly string[] =>
+    withKernel(netns, (kernel) => unwirePod(kernel, podFiles(stateDir)).map(messageOf)),
+  /** In the daemon's own namespace: the host's. */
+  replaceHostTables: ({ tables }: { readonly tables: readonly NftTable[] }): void =>
+    nftTables.replace(tables),
+  deleteHostTables: ({ tables }: { readonly tables: readonly NftTableId[] }): void =>
+    nftTables.delete(tables),
+} as const;
+
+export type NodeJobs = typeof nodeJobs;
+
+serveJobs(nodeJobs);
