@@ -10,6 +10,7 @@ import {
   type Run,
   wholeNumber,
 } from "./declare.ts";
+import type { DescribeOptions } from "./describe.ts";
 import type { DumpXmlOptions } from "./dumpxml.ts";
 import type { GetOptions } from "./get.ts";
 import type { LogsOptions } from "./logs.ts";
@@ -28,31 +29,33 @@ function declareGet(program: Command, run: Run): void {
   examples(
     program
       .command("get")
-      .argument("[kind]", "vm, vmi, pod, svc, net-attach-def, secret, cm, event, several with commas, or all")
-      .argument("[names...]", "names; every object of the kind without one")
+      .argument(
+        "[what...]",
+        "KIND, KIND NAME… or KIND/NAME…; kinds: vm, vmi, pod, svc, net-attach-def, secret, cm, event, node, ns, all",
+      )
       .description("list objects; VMs and their running instances when no kind is given")
-      .addOption(outputOption("wide", "json", "yaml", "name"))
+      .option("-o, --output <format>", "wide, json, yaml, name or jsonpath=TEMPLATE")
       .addOption(namespaceOption())
       .option("-A, --all-namespaces", "in every namespace")
       .option("-l, --selector <labels>", "only objects with these labels: app=web,tier!=db")
       .option("-w, --watch", "keep printing changes")
       .option("--no-headers", "leave out the line of column names")
-      .action((kind: string | undefined, names: readonly string[], options: GetOptions) =>
-        run(async (context) => (await import("./get.ts")).get(context, kind, names, options)),
+      .action((what: readonly string[], options: GetOptions) =>
+        run(async (context) => (await import("./get.ts")).get(context, what, options)),
       ),
     { does: "What runs, with its addresses", command: "get" },
     { does: "Everything there is about one instance", command: "get vmi web -o yaml" },
+    { does: "The address to dial", command: "get vmi web -o jsonpath='{.status.interfaces[0].ipAddress}'" },
     { does: "Follow the instances in all namespaces", command: "get vmi -A -w" },
   );
   examples(
     program
       .command("describe")
-      .argument("<kind>", "vm, vmi, pod, svc, … or KIND/NAME")
-      .argument("[names...]", "names; every object of the kind without one")
+      .argument("<what...>", "KIND, KIND NAME… or KIND/NAME…")
       .description("an object for people: NICs with labelled addresses, conditions, events")
       .addOption(namespaceOption())
-      .action((kind: string, names: readonly string[], options: { readonly namespace: string }) =>
-        run(async (context) => (await import("./describe.ts")).describe(context, kind, names, options)),
+      .action((what: readonly string[], options: DescribeOptions) =>
+        run(async (context) => (await import("./describe.ts")).describe(context, what, options)),
       ),
     { does: "Why does it not come up? The events are at the end", command: "describe vmi web" },
   );

@@ -1,3 +1,54 @@
-export async function describe(): Promise<number> {
-  return 1;
+/** `podtap describe`: objects for people, with the Events about them. */
+import type { KubeObject } from "../../api/object.ts";
+import type { KubeEvent } from "../../cluster/event-recorder.ts";
+import { EVENTS } from "../../cluster/port.ts";
+import type { ApiClient } from "./client.ts";
+import { connect } from "./connect.ts";
+import type { Context } from "./context.ts";
+import { EXIT, type ExitCode } from "./failure.ts";
+import { parseQuery, type Query } from "./get-query.ts";
+import { describeObject } from "./output-describe.ts";
+
+export interface DescribeOptions {
+  readonly namespace: string;
+}
+
+export async function describe(
+  context: Context,
+  words: readonly string[],
+  { namespace }: DescribeOptions,
+): Promise<ExitCode> {
+  const queries = parseQuery(words);
+  const client = await connect(context);
+  const found = await Promise.all(queries.map((query) => objectsOf(client, query, namespace)));
+  const objects = found.flat();
+  const texts = await Promise.all(
+    objects.map(async (object) => describeObject(object, await eventsAbout(client, object), context.now())),
+  );
+  context.terminal.out(texts.join("\n\n"));
+  if (objects.length === 0) context.terminal.note(`No resources found in ${namespace} namespace.\n`);
+  return EXIT.done;
+}
+
+async function objectsOf(
+  client: ApiClient,
+  { resource, names }: Query,
+  namespace: string,
+): Promise<readonly KubeObject[]> {
+  const place = resource.namespaced ? { namespace } : {};
+  if (names === undefined) return (await client.list(resource, place)).items;
+  return Promise.all(names.map((name) => client.get(resource, { ...place, name })));
+}
+
+async function eventsAbout(client: ApiClient, object: KubeObject): Promise<readonly KubeEvent[]> {
+  const { namespace, name, uid } = object.metadata;
+  const wanted = {
+    "involvedObject.name": name,
+    "involvedObject.kind": object.kind,
+    "involvedObject.uid": uid,
+  };
+  const fieldSelector = Object.entries(wanted)
+    .flatMap(([key, value]) => (value === undefined ? [] : [`${key}=${value}`]))
+    .join(",");
+  return (await client.list<KubeEvent>(EVENTS, { namespace: namespace ?? "default", fieldSelector })).items;
 }

@@ -7,6 +7,7 @@
  */
 import { ManifestError, messageOf, PodtapError } from "../../base/errors.ts";
 import type { Problem } from "../../base/problem.ts";
+import { visibleLines } from "./output-text.ts";
 
 export const EXIT = { done: 0, failed: 1, usage: 2, differs: 2, environment: 3, interrupted: 130 } as const;
 /** Of ours; `ssh` also hands on what the remote command said. */
@@ -27,8 +28,8 @@ export function usageError(message: string, hint?: string): PodtapError {
 export function renderFailure(thrown: unknown, verbose: boolean): string {
   const known = thrown instanceof PodtapError;
   // KubeVirt's and kubectl's tools both begin with "error:".
-  const lines = [`error: ${messageOf(thrown)}${known ? ` (${thrown.code})` : ""}`];
-  if (known && thrown.hint !== undefined) lines.push(`hint: ${thrown.hint}`);
+  const lines = [`error: ${visibleLines(messageOf(thrown))}${known ? ` (${thrown.code})` : ""}`];
+  if (known && thrown.hint !== undefined) lines.push(`hint: ${visibleLines(thrown.hint)}`);
   if (verbose || !known) lines.push(...trace(thrown));
   return `${lines.join("\n")}\n`;
 }

@@ -5,17 +5,9 @@
 import type { Condition, KubeObject } from "../../api/object.ts";
 import type { VirtualMachine, Vmi } from "../../api/types.ts";
 import { PodtapError } from "../../base/errors.ts";
+import type { KubeEvent } from "../../cluster/event-recorder.ts";
 import { EVENTS, type Resource, VIRTUAL_MACHINES, VMIS } from "../../cluster/port.ts";
 import type { ApiClient, ClientEvent } from "./client.ts";
-
-export interface KubeEvent extends KubeObject {
-  readonly involvedObject: { readonly kind: string; readonly name: string; readonly uid?: string };
-  readonly type: string;
-  readonly reason: string;
-  readonly message: string;
-  readonly lastTimestamp?: string;
-  readonly count?: number;
-}
 
 export type Waited =
   | { readonly outcome: "up"; readonly vmi: Vmi }

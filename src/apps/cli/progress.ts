@@ -2,6 +2,7 @@
  * Progress of something that takes seconds: finished steps are lines that stay, what is under way is the one live
  * line at the bottom of a terminal. In a pipe or a CI log only the lines appear.
  */
+import { visible } from "./output-text.ts";
 import { formatElapsed, type Terminal } from "./terminal.ts";
 
 const FRAMES = ["⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "⠧", "⠇", "⠏"];
@@ -37,7 +38,7 @@ export class Progress {
     const { paint, note } = this.#terminal;
     const time = paint("dim", formatElapsed(this.elapsed).padStart(6));
     const shown = paint(warning ? "yellow" : "green", name.padEnd(18));
-    note(`${time}  ${about === undefined ? "" : `${about}  `}${shown} ${detail}\n`);
+    note(`${time}  ${about === undefined ? "" : `${about}  `}${shown} ${visible(detail)}\n`);
   }
 
   /** What `name` is busy with; undefined when it is done. */

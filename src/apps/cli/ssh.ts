@@ -124,7 +124,7 @@ function findProgram(name: string, path: string): string {
     .find((file) => file.startsWith("/") && existsSync(file));
   if (found !== undefined) return found;
   throw new PodtapError({
-    code: "PT-ENV-6",
+    code: "PT-ENV-8",
     message: `${name} is not installed on this machine`,
     hint: "apt install openssh-client; 'podtap console' works without it",
   });

@@ -1,10 +1,11 @@
 /** The waiting of `up`: every VM followed at once, its events printed, its end put into words. */
 import type { Vmi } from "../../api/types.ts";
 import { PodtapError } from "../../base/errors.ts";
+import type { KubeEvent } from "../../cluster/event-recorder.ts";
 import { VMIS } from "../../cluster/port.ts";
 import type { ApiClient } from "./client.ts";
 import type { Context } from "./context.ts";
-import { followVmi, type KubeEvent, type Waited, whyNot } from "./follow-vmi.ts";
+import { followVmi, type Waited, whyNot } from "./follow-vmi.ts";
 import type { Progress } from "./progress.ts";
 import { formatElapsed } from "./terminal.ts";
 

@@ -14,6 +14,7 @@ import { EXIT, type ExitCode, usageError } from "./failure.ts";
 import type { Waited } from "./follow-vmi.ts";
 import { loadValid } from "./load-valid.ts";
 import { displayName, inApplyOrder, resourceFor } from "./objects.ts";
+import { visibleLines } from "./output-text.ts";
 import { Progress } from "./progress.ts";
 import { removeObjects } from "./remove.ts";
 import { cloudInitUser } from "./ssh-login.ts";
@@ -180,13 +181,14 @@ class UpRun {
       ({ object, outcome }) => outcome !== "unchanged" && object.metadata.name === vmi.metadata.name,
     );
     const user = cloudInitUser(vmi.spec.volumes ?? []);
-    return summary({
+    const text = summary({
       vmi,
       services: services.filter((service) => selects(service.spec.selector, launcherLabels(vmi))),
       ...(made && { tookMs }),
       login: user === undefined ? "" : `${user}@`,
       program: programName(this.#context),
     });
+    return visibleLines(text);
   }
 }
 
