@@ -1,108 +1,70 @@
-/** The launcher's HTTP on a Unix socket: the protocol of launch-spec.ts, and nothing more. */
-import { rmSync } from "node:fs";
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+/** The launcher's API on a Unix socket: the protocol of launch-spec.ts, and nothing more. */
+import type { Server } from "node:net";
 import { messageOf, PodtapError } from "../base/errors.ts";
 import type { LauncherError, LaunchSpec } from "./launch-spec.ts";
 import type { Launcher } from "./launcher.ts";
+import { type SmallRequest, type SmallResponse, serveSmallHttp } from "./small-http.ts";
 
-const MAX_BODY_BYTES = 8 * 1024 * 1024;
 const AGENT_TIMEOUT_SECONDS = 10;
 const DEFAULT_GRACE_SECONDS = 30;
+const JSON_TYPE = "application/json";
 
-type Handler = (launcher: Launcher, request: IncomingMessage, response: ServerResponse) => Promise<void>;
+type Route = (launcher: Launcher, request: SmallRequest, response: SmallResponse) => Promise<void>;
 
-const ROUTES: Readonly<Record<string, Handler>> = {
-  "POST /start": async (launcher, request, response) => {
-    send(response, 200, await launcher.launch(await readBody<LaunchSpec>(request)));
+const ROUTES: Readonly<Record<string, Route>> = {
+  "POST /start": async (launcher, { body }, response) => {
+    send(response, 200, await launcher.launch(body as LaunchSpec));
   },
   "GET /status": async (launcher, _request, response) => {
     send(response, 200, launcher.state.status);
   },
   "GET /watch": async (launcher, _request, response) => {
-    response.writeHead(200, { "content-type": "application/x-ndjson" });
-    const stop = launcher.state.watch((status) => response.write(`${JSON.stringify(status)}\n`));
-    response.once("close", stop);
+    response.begin(200, "application/x-ndjson");
+    response.onClosed(launcher.state.watch((status) => void response.write(`${JSON.stringify(status)}\n`)));
   },
   "GET /xml": async (launcher, _request, response) => {
     const xml = await launcher.xml();
-    response.writeHead(200, { "content-type": "application/xml" }).end(xml);
+    response.begin(200, "application/xml");
+    response.write(xml);
+    response.end();
   },
-  "POST /shutdown": async (launcher, request, response) => {
-    const { graceSeconds } = await readBody<{ graceSeconds?: number }>(request);
+  "POST /shutdown": async (launcher, { body }, response) => {
+    const { graceSeconds } = body as { graceSeconds?: number };
     await launcher.shutdown(graceSeconds ?? DEFAULT_GRACE_SECONDS);
     send(response, 200, launcher.state.status);
   },
-  "POST /agent": async (launcher, request, response) => {
-    const { command } = await readBody<{ command: object }>(request);
-    send(response, 200, await launcher.agentCommand(command, AGENT_TIMEOUT_SECONDS));
+  "POST /agent": async (launcher, { body }, response) => {
+    const { command } = body as { command?: object };
+    send(response, 200, await launcher.agentCommand(command ?? {}, AGENT_TIMEOUT_SECONDS));
   },
 };
 
-/** Listens with mode 0600: root and the launcher's own uid. */
-export async function serveLauncher(launcher: Launcher, socket: string): Promise<Server> {
-  const server = createServer((request, response) => {
-    handle(launcher, request, response).catch((problem) => sendError(response, problem));
+export function serveLauncher(launcher: Launcher, socket: string): Promise<Server> {
+  return serveSmallHttp(socket, (request, response) => {
+    const route = Object.hasOwn(ROUTES, request.route) ? ROUTES[request.route] : undefined;
+    if (route === undefined) sendUnknown(response, request.route);
+    else route(launcher, request, response).catch((problem) => sendError(response, problem));
   });
-  // A start may take its time, and a watch lasts for ever.
-  server.requestTimeout = 0;
-  rmSync(socket, { force: true });
-  const mask = process.umask(0o177);
-  try {
-    await new Promise<void>((resolve, reject) => {
-      server.once("error", reject);
-      server.listen(socket, resolve);
-    });
-  } finally {
-    process.umask(mask);
-  }
-  return server;
 }
 
-async function handle(launcher: Launcher, request: IncomingMessage, response: ServerResponse): Promise<void> {
-  const route = `${request.method} ${request.url}`;
-  const handler = Object.hasOwn(ROUTES, route) ? ROUTES[route] : undefined;
-  if (handler === undefined) {
-    const known = Object.keys(ROUTES).join(", ");
-    send(response, 404, { code: "PT-LAUNCHER-6", message: `no ${route} here`, hint: `Known: ${known}.` });
-    return;
-  }
-  await handler(launcher, request, response);
+function sendUnknown(response: SmallResponse, route: string): void {
+  const hint = `Known are ${Object.keys(ROUTES).join(", ")}.`;
+  const body: LauncherError = { code: "PT-LAUNCHER-6", message: `the launcher knows no ${route}`, hint };
+  send(response, 404, body);
 }
 
-function sendError(response: ServerResponse, problem: unknown): void {
+function sendError(response: SmallResponse, problem: unknown): void {
   const known = problem instanceof PodtapError ? problem : undefined;
   const body: LauncherError = {
     code: known?.code ?? "PT-LAUNCHER-7",
     message: messageOf(problem),
     ...(known?.hint === undefined ? {} : { hint: known.hint }),
   };
-  if (response.headersSent) response.end();
-  else send(response, known?.blame === "manifest" ? 400 : 500, body);
+  send(response, known?.blame === "manifest" ? 400 : 500, body);
 }
 
-function send(response: ServerResponse, status: number, body: unknown): void {
-  response.writeHead(status, { "content-type": "application/json" }).end(JSON.stringify(body));
-}
-
-async function readBody<T>(request: IncomingMessage): Promise<T> {
-  const chunks: Buffer[] = [];
-  let bytes = 0;
-  for await (const chunk of request as AsyncIterable<Buffer>) {
-    bytes += chunk.length;
-    if (bytes > MAX_BODY_BYTES) throw bodyError(`is longer than ${MAX_BODY_BYTES} bytes`);
-    chunks.push(chunk);
-  }
-  try {
-    return JSON.parse(bytes === 0 ? "{}" : Buffer.concat(chunks).toString("utf8")) as T;
-  } catch (cause) {
-    throw bodyError(`is not JSON: ${messageOf(cause)}`);
-  }
-}
-
-function bodyError(what: string): PodtapError {
-  return new PodtapError({
-    code: "PT-LAUNCHER-8",
-    message: `the request's body ${what}`,
-    blame: "manifest",
-  });
+function send(response: SmallResponse, status: number, body: unknown): void {
+  response.begin(status, JSON_TYPE);
+  response.write(JSON.stringify(body));
+  response.end();
 }

@@ -97,11 +97,17 @@ export function writeLibvirtFiles(files: LibvirtFiles, sharedCapabilities: strin
   if (sharedCapabilities !== undefined) copyCapabilities(sharedCapabilities, files.capabilities);
 }
 
-/** One file an emulator. A missing or stale one costs the start about 1.5 s; libvirt judges that itself. */
+/**
+ * One file an emulator. A missing, unreadable or stale one costs the start about 1.5 s and nothing else; libvirt
+ * judges that itself.
+ */
 export function copyCapabilities(from: string, to: string): void {
-  if (!existsSync(from)) return;
-  for (const name of readdirSync(from)) {
-    if (/^[0-9a-f]{64}\.xml$/.test(name)) copyFileSync(join(from, name), join(to, name));
+  try {
+    for (const name of readdirSync(from)) {
+      if (/^[0-9a-f]{64}\.xml$/.test(name)) writeFileSync(join(to, name), readFileSync(join(from, name)));
+    }
+  } catch {
+    // libvirt asks QEMU anew.
   }
 }
 

@@ -132,15 +132,20 @@ function startEventLoop(): EventLoop {
 
 /** Connections that are open; the loop turns while there is one. */
 let open = 0;
-let turning = false;
+let turning: Promise<void> | undefined;
 
 async function turn(): Promise<void> {
-  if (turning) return;
-  turning = true;
   while (open > 0) {
     if ((await virt.eventRunDefaultImpl()) < 0) break;
   }
-  turning = false;
+  turning = undefined;
+}
+
+/** Returns when no thread is inside the loop: one that waits for us to run its callback would hold up an exit. */
+async function release(eventLoop: EventLoop): Promise<void> {
+  open--;
+  eventLoop.wake();
+  if (open === 0) await turning;
 }
 
 function failed(tried: string): LibvirtError {
@@ -161,12 +166,12 @@ export class Libvirt {
   static async connect(socket: string, listener: LibvirtListener): Promise<Libvirt> {
     loop ??= startEventLoop();
     open++;
-    void turn();
+    turning ??= turn();
     const conn = await virt.connectOpen(`qemu+unix:///session?socket=${encodeURIComponent(socket)}`);
     if (conn === null) {
-      open--;
-      loop.wake();
-      throw failed(`be reached on ${socket}`);
+      const problem = failed(`be reached on ${socket}`);
+      await release(loop);
+      throw problem;
     }
     listeners.set(conn, listener);
     const libvirt = new Libvirt(conn, loop);
@@ -241,8 +246,7 @@ export class Libvirt {
     this.#domain = undefined;
     await virt.connectUnregisterCloseCallback(this.#conn, this.#loop.onClose);
     await virt.connectClose(this.#conn);
-    open--;
-    this.#loop.wake();
+    await release(this.#loop);
   }
 
   #hold(domain: Pointer | null, tried: string): void {

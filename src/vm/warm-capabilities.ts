@@ -1,0 +1,103 @@
+/**
+ * Asks libvirt once what this build of QEMU can do, and keeps the answer for every VM's own libvirtd: 1.5 s that no
+ * VM's start pays. Run by the node daemon or the setup as root; libvirt itself runs as the launcher's uid, without
+ * rights, in namespaces of its own that end with it.
+ */
+import { execFile } from "node:child_process";
+import { chmodSync, chownSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import { messageOf, PodtapError } from "../base/errors.ts";
+import { copyCapabilities, libvirtEnvironment, libvirtFiles, writeLibvirtFiles } from "./libvirt-files.ts";
+
+const LAUNCHER_UID = 107;
+const EMULATOR = "/usr/bin/qemu-system-x86_64";
+const JUDGED = [EMULATOR, "/usr/sbin/libvirtd", "/usr/lib/x86_64-linux-gnu/libvirt.so.0"];
+const STAMP = "stamp";
+const TIMEOUT_MS = 60_000;
+
+/**
+ * Fixed text; everything variable is in the arguments. Root's part is the line in /etc/passwd that libvirtd insists
+ * on. virsh starts libvirtd, and when it ends catatonit, as pid 1, takes that along; without a pid 1 that reaps,
+ * libvirt waits 20 s for each QEMU it asked.
+ */
+const SCRIPT = 'mount --bind "$1" /etc/passwd && shift && exec "$@"';
+
+/** @returns whether anything had to be asked. Files are readable by everyone. */
+export async function warmCapabilities(cacheDir: string): Promise<boolean> {
+  const stamp = buildStamp();
+  if (readStamp(cacheDir) === stamp) return false;
+  const scratch = mkdtempSync(join(tmpdir(), "podtap-caps-"));
+  try {
+    chmodSync(scratch, 0o755);
+    const pod = join(scratch, "p");
+    mkdirSync(pod, { mode: 0o700 });
+    const files = libvirtFiles(pod);
+    writeLibvirtFiles(files, undefined);
+    giveTo(LAUNCHER_UID, pod);
+    const passwd = join(scratch, "passwd");
+    writeFileSync(passwd, `root:x:0:0::/:/bin/false\nqemu:x:${LAUNCHER_UID}:${LAUNCHER_UID}::/:/bin/false\n`);
+    const virsh = ["virsh", "-c", "qemu:///session", "domcapabilities", "--emulatorbin", EMULATOR, "--virttype", "qemu"];
+    await promisify(execFile)("unshare", [...NAMESPACES, "sh", "-c", SCRIPT, "sh", passwd, ...UNPRIVILEGED, ...virsh], {
+      env: libvirtEnvironment(files),
+      cwd: files.home,
+      timeout: TIMEOUT_MS,
+      killSignal: "SIGKILL",
+    });
+    mkdirSync(cacheDir, { recursive: true });
+    copyCapabilities(files.capabilities, cacheDir);
+    for (const name of readdirSync(cacheDir)) chmodSync(join(cacheDir, name), 0o644);
+    writeFileSync(join(cacheDir, STAMP), stamp);
+    return true;
+  } catch (cause) {
+    throw new PodtapError({
+      code: "PT-LAUNCHER-9",
+      message: `libvirt could not be asked for QEMU's capabilities: ${messageOf(cause)}`,
+      hint: "VMs start all the same, each 1.5 s later. Are libvirt-clients and libvirt-daemon-driver-qemu installed?",
+      cause,
+    });
+  } finally {
+    rmSync(scratch, { recursive: true, force: true });
+  }
+}
+
+const NAMESPACES = ["--mount", "--pid", "--fork", "--kill-child", "--mount-proc"];
+const UNPRIVILEGED = [
+  "catatonit",
+  "--",
+  "setpriv",
+  `--reuid=${LAUNCHER_UID}`,
+  `--regid=${LAUNCHER_UID}`,
+  "--clear-groups",
+  "--inh-caps=-all",
+  "--bounding-set=-all",
+  "--no-new-privs",
+];
+
+function giveTo(uid: number, dir: string): void {
+  chownSync(dir, uid, uid);
+  for (const entry of readdirSync(dir, { recursive: true, withFileTypes: true })) {
+    if (!entry.isSymbolicLink()) chownSync(join(entry.parentPath, entry.name), uid, uid);
+  }
+}
+
+/** What libvirt compares too: other files, other answers. */
+function buildStamp(): string {
+  return JUDGED.map((path) => {
+    try {
+      const { ctimeMs, size } = statSync(path);
+      return `${path} ${ctimeMs} ${size}`;
+    } catch {
+      return `${path} missing`;
+    }
+  }).join("\n");
+}
+
+function readStamp(cacheDir: string): string | undefined {
+  try {
+    return readFileSync(join(cacheDir, STAMP), "utf8");
+  } catch {
+    return undefined;
+  }
+}
