@@ -77,7 +77,7 @@ function portArrow({ name, port, targetPort, protocol }: ServicePort): string {
 function howToReach(address: string, { name, port, protocol }: ServicePort): string {
   const host = address.includes(":") ? `[${address}]` : address;
   const web = (protocol ?? "TCP") === "TCP" && (name?.startsWith("http") || [80, 8000, 8080].includes(port));
-  return web ? `curl http://${host}${port === 80 ? "" : `:${port}`}/` : `${host} port ${port}`;
+  return web ? `curl http://${host}${port === 80 ? "" : `:${port}`}/` : `${address} port ${port}`;
 }
 
 function nextRows({ vmi, login, program }: SummaryInput): readonly Row[] {
