@@ -2,14 +2,14 @@
  * Which options a guest is given by DHCPv4, and which of them when it takes only short messages.
  *
  * All configured options are always sent, whatever the client's parameter request list says, as KubeVirt does:
- * manifests rely on it. Their order is their priority. What does not fit the client's maximum message size
- * (option 57) is left out whole, and what follows is still tried; so the same request gets the same answer always.
+ * manifests rely on it. Their order is their priority. Where the client's maximum message size (option 57)
+ * is too small, lists end early, other options are left out whole, and what follows is still tried: the same request
+ * always gets the same answer.
  */
 import { cidrIp, cidrPrefix, familyOf, type Ip, ipFromBytes, ipToBytes, netmaskOf } from "../base/ip.ts";
 import { concatBytes, u16Bytes, u32Bytes } from "../wire/bytes.ts";
 import { encodeOptions } from "../wire/dhcp4.ts";
 import {
-  addressList,
   BOOT_FILE_NAME,
   BROADCAST_ADDRESS,
   CLASSLESS_ROUTES,
@@ -18,6 +18,7 @@ import {
   DOMAIN_NAME,
   DOMAIN_SEARCH,
   encodeClasslessRoute,
+  encodedNames,
   HOST_NAME,
   INTERFACE_MTU,
   isDefaultRoute,
@@ -27,7 +28,6 @@ import {
   piecesOf,
   ROUTER,
   SUBNET_MASK,
-  searchDomainPieces,
   TFTP_SERVER_NAME,
 } from "../wire/dhcp4-options.ts";
 import type { Dhcp4Config } from "./config.ts";
@@ -39,25 +39,28 @@ export interface OfferedOptions {
   readonly notes: readonly string[];
 }
 
-/** Options that are given together or not at all. */
+/** One option: its value in units that are not cut, as a name in a list is not. */
 interface Block {
   readonly code: number;
+  readonly units: readonly Uint8Array[];
+  /** With all units. */
   readonly bytes: Uint8Array;
+  /** The first units are of use without the others. */
+  readonly mayEndEarly: boolean;
 }
 
 /** @param mostRoom what the largest message has for these options */
 export function offeredOptions(config: Dhcp4Config, mostRoom: number): OfferedOptions {
   const search = servedSearchDomains(config.searchDomains);
   const blocks = [...networkBlocks(config), ...nameBlocks(config, search.served), ...bootBlocks(config)];
-  const all = fitting(blocks, mostRoom);
-  const full = concatBytes(all.map((block) => block.bytes));
+  const most = fitting(blocks, mostRoom);
+  const full = concatBytes(most);
   return {
-    fit: (room) =>
-      full.length <= room ? full : concatBytes(fitting(blocks, room).map((block) => block.bytes)),
+    fit: (room) => (full.length <= room ? full : concatBytes(fitting(blocks, room))),
     notes: [
       ...search.notes,
       ...blocks
-        .filter((block) => !all.includes(block))
+        .filter(({ bytes }, i) => (most[i]?.length ?? 0) < bytes.length)
         .map(({ code, bytes }) => `DHCP option ${code} (${bytes.length} bytes) does not fit into a packet`),
     ],
   };
@@ -71,7 +74,7 @@ function networkBlocks(config: Dhcp4Config): readonly Block[] {
     ...block(ROUTER, config.router === undefined ? [] : ipToBytes(config.router)),
     ...routesBlock(config),
     // Never empty: a zero-length option 6 makes clients refuse the whole answer (RFC 2132, 3.8: minimum 4).
-    ...block(DNS_SERVERS, addressList(onlyIpv4(config.nameservers))),
+    ...list(DNS_SERVERS, onlyIpv4(config.nameservers).map(ipToBytes)),
     ...block(INTERFACE_MTU, u16Bytes(Math.min(config.mtu, 0xffff))),
     // Two addresses and fewer have no broadcast address (RFC 3021).
     ...block(BROADCAST_ADDRESS, prefix <= 30 ? ipToBytes(broadcastAddress(config)) : []),
@@ -82,8 +85,8 @@ function nameBlocks(config: Dhcp4Config, searchDomains: readonly string[]): read
   return [
     ...block(HOST_NAME, utf8(config.hostname)),
     ...block(DOMAIN_NAME, utf8(longestDomain(searchDomains) ?? "")),
-    ...searchDomainPieces(searchDomains).flatMap((piece) => block(DOMAIN_SEARCH, piece)),
-    ...block(NTP_SERVERS, addressList(onlyIpv4(config.ntpServers))),
+    ...list(DOMAIN_SEARCH, encodedNames(searchDomains)),
+    ...list(NTP_SERVERS, onlyIpv4(config.ntpServers).map(ipToBytes)),
   ];
 }
 
@@ -113,30 +116,50 @@ function routesBlock(config: Dhcp4Config): readonly Block[] {
     ...defaults,
     ...(needsRouter ? [{ destination: DEFAULT, gateway: router }] : []),
   ];
-  // In one block: some of the routes without the default one would cut the guest off.
-  const pieces = piecesOf(all.map(encodeClasslessRoute));
-  const bytes = encodeOptions(pieces.map((piece) => [CLASSLESS_ROUTES, piece] as const));
-  return [{ code: CLASSLESS_ROUTES, bytes }];
+  const units = all.map(encodeClasslessRoute);
+  // All or none: some of the routes without the default one would cut the guest off.
+  return [{ code: CLASSLESS_ROUTES, units, bytes: encodeUnits(CLASSLESS_ROUTES, units), mayEndEarly: false }];
 }
 
 const DEFAULT = "0.0.0.0/0" as ClasslessRoute["destination"];
 
 /** None for an empty value: no option here has a meaning without one. */
 function block(code: number, value: Uint8Array | readonly number[]): readonly Block[] {
-  const bytes = Uint8Array.from(value);
-  return bytes.length === 0 ? [] : [{ code, bytes: encodeOptions([[code, bytes]]) }];
+  const units = [Uint8Array.from(value)];
+  return value.length === 0 ? [] : [{ code, units, bytes: encodeUnits(code, units), mayEndEarly: false }];
 }
 
-function fitting(blocks: readonly Block[], room: number): readonly Block[] {
+function list(code: number, units: readonly Uint8Array[]): readonly Block[] {
+  return units.length === 0 ? [] : [{ code, units, bytes: encodeUnits(code, units), mayEndEarly: true }];
+}
+
+/** Pieces end at the border of a unit (`piecesOf`); only a unit over 255 bytes is cut itself. */
+function encodeUnits(code: number, units: readonly Uint8Array[]): Uint8Array {
+  return encodeOptions(piecesOf(units).map((piece) => [code, piece] as const));
+}
+
+/** What is sent of each block, empty for none. */
+function fitting(blocks: readonly Block[], room: number): readonly Uint8Array[] {
   let left = room;
-  const missing = new Set<number>();
-  return blocks.filter(({ code, bytes }) => {
-    // Once a piece of a list is out, the later ones are too: a list may end early but has no holes.
-    const fits = bytes.length <= left && !missing.has(code);
-    if (fits) left -= bytes.length;
-    else missing.add(code);
-    return fits;
+  return blocks.map((block) => {
+    const bytes = block.bytes.length <= left ? block.bytes : beginning(block, left);
+    left -= bytes.length;
+    return bytes;
   });
+}
+
+function beginning({ code, units, mayEndEarly }: Block, room: number): Uint8Array {
+  if (!mayEndEarly) return new Uint8Array(0);
+  // Each piece has a head of two bytes.
+  let bytes = 0;
+  let piece = 256;
+  const count = units.findIndex((unit) => {
+    const fresh = piece + unit.length > 255;
+    piece = fresh ? unit.length : piece + unit.length;
+    bytes += unit.length + (fresh ? 2 : 0);
+    return bytes > room;
+  });
+  return encodeUnits(code, units.slice(0, Math.max(count, 0)));
 }
 
 function onlyIpv4(addresses: readonly Ip[]): readonly Ip[] {

@@ -17,7 +17,7 @@
  * The option request list is ignored, as in KubeVirt: DNS servers and search list are always sent.
  * T1 and T2 are zero, which leaves renewing to the client.
  */
-import { type Ip, ipToBytes } from "../base/ip.ts";
+import { ipToBytes } from "../base/ip.ts";
 import { macFromBytes, macToBytes } from "../base/mac.ts";
 import { concatBytes, sameBytes } from "../wire/bytes.ts";
 import {
@@ -53,14 +53,13 @@ import {
   STATUS_NOT_ON_LINK,
   STATUS_SUCCESS,
 } from "../wire/dhcp6.ts";
-import { encodeDnsName } from "../wire/dns-names.ts";
 import { decodeEthernet, ETHERTYPE_IPV6, etherTypeOf } from "../wire/ethernet.ts";
 import { ALL_DHCP, decodeIpv6, NEXT_HEADER_UDP } from "../wire/ipv6.ts";
 import { decodeUdp, encodeUdp6Frame } from "../wire/udp.ts";
 import type { Dhcp6Config } from "./config.ts";
 import { type AssociationWriter, associationWriter } from "./dhcp6-associations.ts";
+import { type DnsLists, dnsLists } from "./dns-lists.ts";
 import { type Answer, type GuestFact, type Refusal, type Responder, refuse } from "./responder.ts";
-import { servedSearchDomains } from "./search-domains.ts";
 
 /** Longer ones are no DUIDs (11.1). */
 const DUID_MAX = 130;
@@ -89,19 +88,19 @@ interface Reply {
 }
 
 export function dhcp6Responder(config: Dhcp6Config): Responder {
-  const search = servedSearchDomains(config.searchDomains);
+  const lists = dnsLists(config.nameservers, config.searchDomains);
   const mac = macToBytes(config.serverMac);
   const server: Server = {
     config,
     mac,
     linkLocal: ipToBytes(config.serverLinkLocal),
     duid: duidLinkLayer(mac),
-    dns: dnsOptions(config.nameservers, search.served),
+    dns: dnsOptions(lists),
     associations: associationWriter(ipToBytes(config.leaseIp), config.leaseSeconds),
   };
   return {
     type: "dhcp6",
-    notes: search.notes,
+    notes: lists.notes,
     answer(frame, nowMs) {
       const received = readRequest(frame, server);
       if (received === undefined) return undefined;
@@ -190,7 +189,7 @@ function replyTo({ message }: Received, server: Server): Reply | Refusal {
       const status = onLink
         ? statusOption(STATUS_SUCCESS, "the addresses are right here")
         : statusOption(STATUS_NOT_ON_LINK, `the address here is ${server.config.leaseIp}`);
-      return { type: REPLY, options: [status, ...dns] };
+      return { type: REPLY, options: [status, ...dns], ...leased(onLink) };
     }
     case RELEASE6:
     case DECLINE6: {
@@ -255,12 +254,10 @@ function statusOption(code: number, text: string): Dhcp6Option {
   return { code: OPT_STATUS, value: encodeStatus(code, text) };
 }
 
-function dnsOptions(nameservers: readonly Ip[], searchDomains: readonly string[]): readonly Dhcp6Option[] {
-  const servers = nameservers.map(ipToBytes).filter((bytes) => bytes.length === 16);
-  const names = searchDomains.flatMap((domain) => encodeDnsName(domain) ?? []);
+function dnsOptions({ nameservers, searchDomains }: DnsLists): readonly Dhcp6Option[] {
   return [
-    ...(servers.length > 0 ? [{ code: OPT_DNS_SERVERS, value: concatBytes(servers) }] : []),
-    ...(names.length > 0 ? [{ code: OPT_DOMAIN_LIST, value: concatBytes(names) }] : []),
+    ...(nameservers.length > 0 ? [{ code: OPT_DNS_SERVERS, value: concatBytes(nameservers) }] : []),
+    ...(searchDomains.length > 0 ? [{ code: OPT_DOMAIN_LIST, value: concatBytes(searchDomains) }] : []),
   ];
 }
 

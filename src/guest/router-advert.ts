@@ -8,9 +8,8 @@
  * answered when those are over. `tick` sends that and the periodic advertisements: three at most 16 seconds apart,
  * then one each interval (6.2.4). Time is what callers pass in.
  */
-import { cidrNetwork, cidrPrefix, familyOf, ipToBytes } from "../base/ip.ts";
+import { cidrNetwork, cidrPrefix, ipToBytes } from "../base/ip.ts";
 import { macToBytes } from "../base/mac.ts";
-import { encodeDnsName } from "../wire/dns-names.ts";
 import { decodeEthernet, ETHERTYPE_IPV6, etherTypeOf, multicastMac6 } from "../wire/ethernet.ts";
 import {
   checkIcmp6,
@@ -22,8 +21,8 @@ import {
 } from "../wire/icmpv6.ts";
 import { ALL_NODES, decodeIpv6, isUnspecified, NEXT_HEADER_ICMPV6 } from "../wire/ipv6.ts";
 import type { RouterAdvertConfig } from "./config.ts";
+import { type DnsLists, dnsLists } from "./dns-lists.ts";
 import { type Refusal, type Responder, refuse } from "./responder.ts";
-import { servedSearchDomains } from "./search-domains.ts";
 
 /** MIN_DELAY_BETWEEN_RAS, MAX_INITIAL_RTR_ADVERTISEMENTS and MAX_INITIAL_RTR_ADVERT_INTERVAL (10). */
 const MIN_DELAY_MS = 3000;
@@ -34,9 +33,6 @@ const VALID_SECONDS = 2_592_000;
 const PREFERRED_SECONDS = 604_800;
 /** What the guest puts into its packets' hop limit. */
 const HOP_LIMIT = 64;
-/** One packet of the least MTU; the search list and nameservers share it. */
-const DNS_BYTES_MAX = 800;
-
 interface Solicitation {
   readonly mac: Uint8Array;
   /** 16 bytes, possibly unspecified. */
@@ -44,8 +40,8 @@ interface Solicitation {
 }
 
 export function routerAdvertResponder(config: RouterAdvertConfig): Responder {
-  const search = servedSearchDomains(config.searchDomains);
-  const { message, notes } = advertisement(config, search.served);
+  const lists = dnsLists(config.nameservers, config.searchDomains);
+  const message = advertisement(config, lists);
   const sourceMac = macToBytes(config.routerMac);
   const source = ipToBytes(config.routerLinkLocal);
   const toAll = encodeIcmp6Frame(
@@ -66,7 +62,7 @@ export function routerAdvertResponder(config: RouterAdvertConfig): Responder {
 
   return {
     type: "router-advert",
-    notes: [...search.notes, ...notes],
+    notes: lists.notes,
     answer(frame, nowMs) {
       const solicitation = readSolicitation(frame);
       if (solicitation === undefined) return undefined;
@@ -106,16 +102,8 @@ function readSolicitation(frame: Uint8Array): Solicitation | Refusal | undefined
   return { mac: ethernet.source, source: ip.source };
 }
 
-function advertisement(
-  config: RouterAdvertConfig,
-  searchDomains: readonly string[],
-): { readonly message: Uint8Array; readonly notes: readonly string[] } {
-  const servers = config.nameservers.filter((ip) => familyOf(ip) === 6).map(ipToBytes);
-  const names = searchDomains.flatMap((domain) => encodeDnsName(domain) ?? []);
-  const nameservers = within(servers, DNS_BYTES_MAX / 2);
-  const search = within(names, DNS_BYTES_MAX - nameservers.length * 16);
-  const left = servers.length - nameservers.length + names.length - search.length;
-  const message = encodeRouterAdvert({
+function advertisement(config: RouterAdvertConfig, { nameservers, searchDomains }: DnsLists): Uint8Array {
+  return encodeRouterAdvert({
     hopLimit: HOP_LIMIT,
     managed: config.managed,
     otherConfig: config.otherConfig,
@@ -131,21 +119,8 @@ function advertisement(
       preferredSeconds: PREFERRED_SECONDS,
     })),
     nameservers,
-    searchDomains: search,
+    searchDomains,
     // Not shorter than the router itself: a guest that was paused must not wake up without DNS (RFC 8106, 5.1).
     dnsSeconds: Math.max(config.routerLifetimeSeconds, 3 * config.intervalSeconds),
-  });
-  return {
-    message,
-    notes: left === 0 ? [] : [`${left} nameservers or search domains do not fit into a router advertisement`],
-  };
-}
-
-/** The first ones that have room together. */
-function within(values: readonly Uint8Array[], bytes: number): readonly Uint8Array[] {
-  let left = bytes;
-  return values.filter((value) => {
-    left -= value.length;
-    return left >= 0;
   });
 }

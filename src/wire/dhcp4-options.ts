@@ -85,16 +85,16 @@ export function isDefaultRoute(route: ClasslessRoute): boolean {
   return cidrPrefix(route.destination) === 0 && cidrIp(route.destination) === "0.0.0.0";
 }
 
-/**
- * Search domains in pieces of at most 255 bytes that end at the border of a name. RFC 3396 lets an option be split
- * anywhere and receivers join the pieces; those that do not (busybox 1.35, systemd before 255) still read whole
- * names this way. Names without a wire form are left out.
- */
-export function searchDomainPieces(domains: readonly string[]): readonly Uint8Array[] {
-  return piecesOf(domains.flatMap((domain) => encodeDnsName(domain) ?? []));
+/** Names in wire form; those without one are left out. */
+export function encodedNames(names: readonly string[]): readonly Uint8Array[] {
+  return names.flatMap((name) => encodeDnsName(name) ?? []);
 }
 
-/** Puts values together into pieces of at most 255 bytes without cutting one. */
+/**
+ * Puts values together into pieces of at most 255 bytes without cutting one. RFC 3396 lets an option be split
+ * anywhere and receivers join the pieces; those that do not (busybox 1.35, systemd before 255) still read whole
+ * names and addresses this way.
+ */
 export function piecesOf(values: readonly Uint8Array[]): readonly Uint8Array[] {
   const pieces: Uint8Array[] = [];
   for (const value of values) {

@@ -9,15 +9,16 @@ import {
   DISCOVER,
   decodeClasslessRoutes,
   encodeClasslessRoute,
+  encodedNames,
   HOST_NAME,
   MAX_MESSAGE_SIZE,
   MESSAGE_TYPE,
   OVERLOAD,
   PARAMETER_LIST,
+  piecesOf,
   RAPID_COMMIT,
   REQUESTED_ADDRESS,
   SERVER_ID,
-  searchDomainPieces,
 } from "./dhcp4-options.ts";
 import { decodeDnsNames } from "./dns-names.ts";
 
@@ -174,7 +175,7 @@ test("classless routes are written as RFC 3442 shows them", () => {
 
 test("each piece of a long search list is whole names by itself", () => {
   const domains = Array.from({ length: 20 }, (_, i) => `team-${i}.department.example.com`);
-  const pieces = searchDomainPieces(domains);
+  const pieces = piecesOf(encodedNames(domains));
   assert.ok(pieces.length > 2);
   assert.ok(pieces.every((piece) => piece.length <= 255));
   assert.deepEqual(
