@@ -17,6 +17,9 @@ const ACTED_ON: Readonly<Record<string, string>> = {
   KernelBoot: "kernelArgs container",
   KernelBootContainer: "image kernelPath initrdPath imagePullPolicy",
   ContainerDiskSource: "image path imagePullPolicy imagePullSecret",
+  Interface:
+    "name model macAddress bootOrder pciAddress acpiIndex state ports portRanges dhcpOptions " +
+    "bridge masquerade sriov passtBinding slirp macvtap passt binding",
   Disk: "name disk cdrom lun bootOrder serial cache",
   LunTarget: "bus readonly",
   CDRomTarget: "bus readonly",

@@ -112,7 +112,8 @@ function disksOf({ domain, volumes = [] }: VmiSpec): Pick<DomainSpec["devices"],
 
 function firmwareOf({ firmware }: DomainSpec): Pick<DomainSpec, "firmware"> {
   const boot = firmware?.kernelBoot;
-  if (firmware === undefined || boot?.container === undefined) return firmware === undefined ? {} : { firmware };
+  if (firmware === undefined || boot?.container === undefined)
+    return firmware === undefined ? {} : { firmware };
   const { container } = boot;
   const imagePullPolicy = container.imagePullPolicy || pullPolicyOf(container.image);
   return { firmware: { ...firmware, kernelBoot: { ...boot, container: { ...container, imagePullPolicy } } } };
@@ -121,7 +122,10 @@ function firmwareOf({ firmware }: DomainSpec): Pick<DomainSpec, "firmware"> {
 function effectiveVolume(volume: VolumeSpec): VolumeSpec {
   const disk = volume.containerDisk;
   if (disk === undefined) return volume;
-  return { ...volume, containerDisk: { ...disk, imagePullPolicy: disk.imagePullPolicy || pullPolicyOf(disk.image) } };
+  return {
+    ...volume,
+    containerDisk: { ...disk, imagePullPolicy: disk.imagePullPolicy || pullPolicyOf(disk.image) },
+  };
 }
 
 /** Kubernetes: a tag that moves is pulled always, any other once. */
@@ -134,7 +138,12 @@ export function pullPolicyOf(image: string): "Always" | "IfNotPresent" {
 function dnsOf({ dnsConfig }: VmiSpec): Pick<VmiSpec, "dnsConfig"> {
   if (dnsConfig === undefined) return {};
   const { nameservers } = dnsConfig;
-  return { dnsConfig: { ...dnsConfig, ...(nameservers === undefined ? {} : { nameservers: nameservers.map(sanitiseIp) }) } };
+  return {
+    dnsConfig: {
+      ...dnsConfig,
+      ...(nameservers === undefined ? {} : { nameservers: nameservers.map(sanitiseIp) }),
+    },
+  };
 }
 
 /** The VMI of a VM: its name and namespace, labels and annotations of the template only, owned by the VM. */
@@ -171,11 +180,18 @@ export function hostnameOf({ metadata, spec }: Vmi): string {
  * 1 x 1 x 1 where nothing is said; where only a CPU limit or request is, that many sockets
  * (`pkg/virt-launcher/virtwrap/converter/vcpu`).
  */
-function topologyOf({ cpu, resources }: DomainSpec): Required<Pick<CpuSpec, "cores" | "sockets" | "threads">> {
+function topologyOf({
+  cpu,
+  resources,
+}: DomainSpec): Required<Pick<CpuSpec, "cores" | "sockets" | "threads">> {
   const { cores = 0, sockets = 0, threads = 0 } = cpu ?? {};
   if (cores === 0 && sockets === 0 && threads === 0) {
     const amount = resources?.limits?.["cpu"] ?? resources?.requests?.["cpu"];
-    return { cores: 1, sockets: Math.max(1, (amount === undefined ? undefined : quantityValue(amount)) ?? 1), threads: 1 };
+    return {
+      cores: 1,
+      sockets: Math.max(1, (amount === undefined ? undefined : quantityValue(amount)) ?? 1),
+      threads: 1,
+    };
   }
   return { cores: cores || 1, sockets: sockets || 1, threads: threads || 1 };
 }

@@ -21,7 +21,10 @@ export function formatProblems(problems: readonly Problem[], { color }: FormatOp
   const lines = sortProblems(problems).flatMap((problem) => {
     const place = placeOf(problem);
     const field = problem.field === "" ? "" : `${problem.field}: `;
-    const hint = problem.hint === undefined ? [] : [`${" ".repeat(place.length)}  ${paint("dim", visible(problem.hint))}`];
+    const hint =
+      problem.hint === undefined
+        ? []
+        : [`${" ".repeat(place.length)}  ${paint("dim", visible(problem.hint))}`];
     const severity = paint(problem.severity, problem.severity);
     return [`${place}  ${severity}  ${problem.code}  ${visible(`${field}${problem.message}`)}`, ...hint];
   });
@@ -49,9 +52,10 @@ function countOf(problems: readonly Problem[]): string {
   const errors = problems.filter(isError).length;
   const warnings = problems.length - errors;
   const count = (number: number, word: string): string => `${number} ${word}${number === 1 ? "" : "s"}`;
-  return [...(errors > 0 ? [count(errors, "error")] : []), ...(warnings > 0 ? [count(warnings, "warning")] : [])].join(
-    ", ",
-  );
+  return [
+    ...(errors > 0 ? [count(errors, "error")] : []),
+    ...(warnings > 0 ? [count(warnings, "warning")] : []),
+  ].join(", ");
 }
 
 /** Manifests are strangers' text: no line breaks, no terminal commands. */
@@ -80,7 +84,9 @@ export interface RejectionStatus {
 /** KubeVirt's rejection (`pkg/util/webhooks/webhooks.go`): the first ten causes; errors only, warnings do not reject. */
 export function toStatusCauses(problems: readonly Problem[]): RejectionStatus {
   const errors = problems.filter(isError);
-  const causes = errors.slice(0, CAUSES_MAX).map(({ reason, message, field }) => ({ reason, message, field }));
+  const causes = errors
+    .slice(0, CAUSES_MAX)
+    .map(({ reason, message, field }) => ({ reason, message, field }));
   const more = errors.length - causes.length;
   const messages = causes.map(({ message }) => message);
   const rest = more > 0 ? [`and ${more} more validation errors`] : [];

@@ -29,5 +29,7 @@ export function selects(
   labels: Readonly<Record<string, string>>,
 ): boolean {
   const wanted = Object.entries(selector ?? {});
-  return wanted.length > 0 && wanted.every(([key, value]) => Object.hasOwn(labels, key) && labels[key] === value);
+  return (
+    wanted.length > 0 && wanted.every(([key, value]) => Object.hasOwn(labels, key) && labels[key] === value)
+  );
 }

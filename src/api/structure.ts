@@ -9,7 +9,7 @@
  */
 
 import { isActedOn } from "./acted-on.ts";
-import { type Fields, fieldsOf, placeOfField } from "./field-table.ts";
+import { type Fields, type FieldType, fieldsOf, placeOfField } from "./field-table.ts";
 import { errorAt, type Finding, warningAt } from "./finding.ts";
 import type { Path } from "./path.ts";
 import { isQuantity } from "./quantity.ts";
@@ -70,30 +70,37 @@ class Walk {
     const entries = new Map<string, unknown>();
     for (const [name, inner] of Object.entries(value)) {
       const known = fields.has(name) ? name : this.#unknownField(name, value, fields, type, path);
-      if (known === undefined || entries.has(known)) continue;
-      const checked = this.#field(
-        inner,
-        fields.get(known)?.type ?? "any",
-        type,
-        known,
-        [...path, name],
-        acting,
-      );
+      const field = known === undefined ? undefined : fields.get(known);
+      if (known === undefined || field === undefined || entries.has(known)) continue;
+      const at = [...path, name];
+      const checked = this.#field(inner, field, at, () => acting && this.#noteInert(type, known, at));
       if (checked !== undefined) entries.set(known, checked);
       else if (known !== name) this.ruined.push([...path, known]);
     }
-    for (const [name, { required }] of fields) {
-      if (required && !Object.hasOwn(value, name) && !entries.has(name)) this.#missing(name, path);
-    }
+    this.#completeWith(fields, entries, value, path);
     return Object.fromEntries(entries);
   }
 
-  #field(value: unknown, type: string, owner: string, name: string, at: Path, acting: boolean): unknown {
+  #completeWith(
+    fields: Fields,
+    entries: Map<string, unknown>,
+    value: Record<string, unknown>,
+    path: Path,
+  ): void {
+    for (const [name, { type, required }] of fields) {
+      if (!required || entries.has(name)) continue;
+      if (!Object.hasOwn(value, name) || value[name] === null) this.#missing(name, path);
+      // Go's zero value, so that rules need not ask whether there is a name.
+      if (fieldsOf(type) === undefined) entries.set(name, zeroOf(type));
+    }
+  }
+
+  #field(value: unknown, field: FieldType, at: Path, isActedOn: () => boolean): unknown {
     if (value === null || value === undefined) {
-      this.#nullField(type, at);
+      if (!field.required) this.#nullField(field.type, at);
       return undefined;
     }
-    return this.check(value, type, at, acting && this.#noteInert(owner, name, at));
+    return this.check(value, field.type, at, isActedOn());
   }
 
   #unknownField(name: string, value: object, fields: Fields, type: string, path: Path): string | undefined {
@@ -179,7 +186,7 @@ class Walk {
       return undefined;
     }
     // A dropped item keeps its place, so that indexes in later messages stay true.
-    return value.map((inner, i) => this.check(inner, item, [...path, i], acting) ?? emptyOf(item));
+    return value.map((inner, i) => this.check(inner, item, [...path, i], acting) ?? zeroOf(item));
   }
 
   #map(value: unknown, item: string, path: Path): unknown {
@@ -289,8 +296,12 @@ export function isPlainObject(value: unknown): value is Record<string, unknown> 
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-function emptyOf(type: string): unknown {
-  return fieldsOf(type) === undefined ? (type === "int" ? 0 : "") : {};
+/** What Go has where nothing was decoded: required scalars are there, and empty. */
+function zeroOf(type: string): unknown {
+  const fields = fieldsOf(type);
+  if (fields === undefined) return type === "int" ? 0 : "";
+  const required = [...fields].filter(([, field]) => field.required && fieldsOf(field.type) === undefined);
+  return Object.fromEntries(required.map(([name, field]) => [name, zeroOf(field.type)]));
 }
 
 function describe(value: unknown): string {

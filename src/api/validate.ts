@@ -8,7 +8,14 @@
 import { isError, type Problem } from "../base/problem.ts";
 import { needsDefaultNic, vmiFromVm, withDefaultNic } from "./defaults.ts";
 import { errorAt, type Finding } from "./finding.ts";
-import { checkObject, labelOf, type LoadedObject, loadManifests, type ManifestFile, toProblem } from "./load.ts";
+import {
+  checkObject,
+  type LoadedObject,
+  labelOf,
+  loadManifests,
+  type ManifestFile,
+  toProblem,
+} from "./load.ts";
 import type { KubeObject, ObjectMeta } from "./object.ts";
 import { formatPath, isWithin, type Path } from "./path.ts";
 import { labelProblems, objectNames, primaryInterfaceFits } from "./rules/names.ts";
@@ -39,9 +46,18 @@ export function validateManifests(files: readonly ManifestFile[], settings: Sett
 
 /** One object that is already parsed, as the API server gets it: shape and admission, without positions. */
 export function validateObject(object: unknown, settings: Settings): readonly Problem[] {
+  return admitObject(object, settings).problems;
+}
+
+/** The same, with the object as it may be stored: null fields dropped, as a Kubernetes API server does. */
+export function admitObject(
+  object: unknown,
+  settings: Settings,
+): { readonly object?: KubeObject; readonly problems: readonly Problem[] } {
   const { object: shaped, findings, ruined, label } = checkObject(object);
   const admission = shaped === undefined ? [] : objectFindings({ object: shaped, ruined }, settings);
-  return [...findings, ...admission].map((finding) => toProblem(finding, label));
+  const problems = [...findings, ...admission].map((finding) => toProblem(finding, label));
+  return shaped === undefined ? { problems } : { object: shaped, problems };
 }
 
 export function hasErrors(problems: readonly Problem[]): boolean {
@@ -62,13 +78,18 @@ function explains(ruined: Path, at: Path): boolean {
 }
 
 function kindFindings({ object, ruined }: Shaped, settings: Settings): readonly Finding[] {
-  if (object.spec === undefined && ["VirtualMachine", "VirtualMachineInstance", "Service"].includes(object.kind)) {
+  if (
+    object.spec === undefined &&
+    ["VirtualMachine", "VirtualMachineInstance", "Service"].includes(object.kind)
+  ) {
     return [];
   }
   if (object.kind === "VirtualMachineInstance") {
     const { metadata, spec, status } = object as Vmi;
     const findings = specFindings(spec, ["spec"], metadata, ["metadata"], ruined, settings);
-    const network = (spec.networks ?? []).find(({ pod, multus }) => pod !== undefined || multus?.default === true);
+    const network = (spec.networks ?? []).find(
+      ({ pod, multus }) => pod !== undefined || multus?.default === true,
+    );
     return [...findings, ...primaryInterfaceFits(status, network?.name ?? "default")];
   }
   if (object.kind === "VirtualMachine") {
@@ -117,10 +138,12 @@ function specFindings(
 
 /** KubeVirt's answer when the default NIC would be a bridge and may not be. */
 function defaultNicRefused(spec: AdmittedSpec, path: Path, settings: Settings): readonly Finding[] {
-  if (!needsDefaultNic(spec) || settings.defaultBinding !== "bridge" || settings.permitBridgeOnPodNetwork) return [];
+  if (!needsDefaultNic(spec) || settings.defaultBinding !== "bridge" || settings.permitBridgeOnPodNetwork)
+    return [];
   const at = [...path, "domain", "devices"];
   const message = "bridge interface is not enabled in kubevirt-config";
-  const hint = "Name the NIC: interfaces: [{name: default, masquerade: {}}], networks: [{name: default, pod: {}}].";
+  const hint =
+    "Name the NIC: interfaces: [{name: default, masquerade: {}}], networks: [{name: default, pod: {}}].";
   return [errorAt({ code: "PT-EARLY-48", at, message, hint })];
 }
 
@@ -133,11 +156,16 @@ function vmiOf({ object }: LoadedObject, settings: Settings): Vmi | undefined {
 
 function templateOf(object: KubeObject): Vmi | undefined {
   const vm = object as VirtualMachine;
-  const usable = vm.kind === "VirtualMachine" && vm.metadata?.name !== undefined && vm.spec?.template?.spec !== undefined;
+  const usable =
+    vm.kind === "VirtualMachine" && vm.metadata?.name !== undefined && vm.spec?.template?.spec !== undefined;
   return usable ? vmiFromVm(vm) : undefined;
 }
 
-function serviceFindings({ object, ruined }: LoadedObject, vmis: readonly Vmi[], settings: Settings): readonly Finding[] {
+function serviceFindings(
+  { object, ruined }: LoadedObject,
+  vmis: readonly Vmi[],
+  settings: Settings,
+): readonly Finding[] {
   if (object.kind !== "Service" || object.spec === undefined || object.metadata === undefined) return [];
   const findings = serviceTargets(object as Service, vmis, settings);
   return findings.filter(({ at }) => !ruined.some((place) => explains(place, at)));

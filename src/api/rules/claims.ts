@@ -19,7 +19,10 @@ export function resourceClaims(vmi: SpecContext): readonly Finding[] {
     }
     if (resourceClaimName === undefined && resourceClaimTemplateName === undefined) {
       const message = "must specify one of: resourceClaimName, resourceClaimTemplateName";
-      return [...findings, errorAt({ code, at, message, hint: "Name the claim, or the template it is made of." })];
+      return [
+        ...findings,
+        errorAt({ code, at, message, hint: "Name the claim, or the template it is made of." }),
+      ];
     }
     return findings;
   });
@@ -55,7 +58,9 @@ export function claimPairsUsedOnce(vmi: SpecContext): readonly Finding[] {
   const devices = [...vmi.path, "domain", "devices"];
   const uses: readonly Use[] = [
     ...gpus.map((gpu, index) => useOf("gpus", index, gpu, [...devices, "gpus", index])),
-    ...hostDevices.map((device, index) => useOf("hostDevices", index, device, [...devices, "hostDevices", index])),
+    ...hostDevices.map((device, index) =>
+      useOf("hostDevices", index, device, [...devices, "hostDevices", index]),
+    ),
     ...networksOf(vmi).map(({ resourceClaim }, index) =>
       useOf("networks", index, resourceClaim ?? {}, [...vmi.path, "networks", index]),
     ),
@@ -79,7 +84,12 @@ function useOf(
   { claimName = "", requestName = "" }: { readonly claimName?: string; readonly requestName?: string },
   at: Path,
 ): Use {
-  return { list, index, at, pair: claimName === "" || requestName === "" ? "" : `${claimName}/${requestName}` };
+  return {
+    list,
+    index,
+    at,
+    pair: claimName === "" || requestName === "" ? "" : `${claimName}/${requestName}`,
+  };
 }
 
 export const CLAIM_RULES: readonly SpecRule[] = [resourceClaims, claimPairsUsedOnce];

@@ -57,7 +57,9 @@ function memoryAmount(value: string | number | undefined, at: Path): readonly Fi
   if (amount === 0 && !field.endsWith("guest")) return [];
   if (amount < MEBIBYTE && amount < 1_000_000) {
     const message = `${field} '${value}': must be greater than or equal to 1M.`;
-    const unit = /^\d+$/.test(String(value)) ? `A plain number is bytes: did you mean ${value}Mi?` : undefined;
+    const unit = /^\d+$/.test(String(value))
+      ? `A plain number is bytes: did you mean ${value}Mi?`
+      : undefined;
     return [errorAt({ code, at, message, hint: unit ?? "Write an amount with a unit, as 1Gi." })];
   }
   if (amount <= MEMORY_MAX) return [];
@@ -97,7 +99,9 @@ export function cpuIsSensible(vmi: SpecContext): readonly Finding[] {
     product *= value;
     if (value > 0 && value <= VCPU_MAX) continue;
     const message = `${part} is ${value}; a guest has 1 to ${VCPU_MAX} CPUs`;
-    findings.push(errorAt({ code, at: [...domain, "cpu", part], message, hint: "Write a small number, as 2." }));
+    findings.push(
+      errorAt({ code, at: [...domain, "cpu", part], message, hint: "Write a small number, as 2." }),
+    );
   }
   if (findings.length === 0 && product > VCPU_MAX) {
     const message = `cores x sockets x threads is ${product}; a guest has at most ${VCPU_MAX} CPUs`;

@@ -63,7 +63,8 @@ export function bootOrderUnique(vmi: SpecContext): readonly Finding[] {
 /** R4. KubeVirt names a path `launchSecurity` below the spec, where there is none. */
 export function encryptedGuestsBootFromDisk(vmi: SpecContext): readonly Finding[] {
   const { sev, snp, tdx } = vmi.spec.domain.launchSecurity ?? {};
-  const technology = sev !== undefined ? "SEV" : snp !== undefined ? "SEV-SNP" : tdx !== undefined ? "TDX" : "";
+  const technology =
+    sev !== undefined ? "SEV" : snp !== undefined ? "SEV-SNP" : tdx !== undefined ? "TDX" : "";
   if (technology === "") return [];
   return nicsOf(vmi).flatMap(({ iface, at }) => {
     if (iface.bootOrder === undefined) return [];

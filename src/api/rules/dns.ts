@@ -19,13 +19,17 @@ export function hostNames(vmi: SpecContext): readonly Finding[] {
   if (label.length > 0) {
     const at = [...vmi.path, "hostname"];
     const message = `${formatPath(at)} does not conform to the kubernetes DNS_LABEL rules : ${label.join(", ")}`;
-    findings.push(errorAt({ code: "PT-REL-8", at, message, hint: "Use a-z, 0-9 and dashes inside, as vm-1." }));
+    findings.push(
+      errorAt({ code: "PT-REL-8", at, message, hint: "Use a-z, 0-9 and dashes inside, as vm-1." }),
+    );
   }
   const domain = subdomain === "" ? [] : dnsSubdomainErrors(subdomain);
   if (domain.length > 0) {
     const at = [...vmi.path, "subdomain"];
     const message = `${formatPath(at)} does not conform to the kubernetes DNS_SUBDOMAIN rules : ${domain.join(", ")}`;
-    findings.push(errorAt({ code: "PT-REL-8", at, message, hint: "Use labels joined by dots, as db.example." }));
+    findings.push(
+      errorAt({ code: "PT-REL-8", at, message, hint: "Use labels joined by dots, as db.example." }),
+    );
   }
   return findings;
 }
@@ -103,7 +107,9 @@ function resolverOptions(vmi: SpecContext): readonly Finding[] {
     if (name !== "") return [];
     const at = [...vmi.path, "dnsConfig", "options", i];
     const hint = "Name the option, as name: ndots.";
-    return [errorAt({ code: "PT-REL-7", at, field: "options", message: "Option.Name must not be empty", hint })];
+    return [
+      errorAt({ code: "PT-REL-7", at, field: "options", message: "Option.Name must not be empty", hint }),
+    ];
   });
 }
 

@@ -10,7 +10,11 @@ const LABEL_NAME = /^[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$/;
 const LABEL_VALUE = /^([A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?)?$/;
 
 export function objectNames({ kind, metadata }: KubeObject): readonly Finding[] {
-  return [...nameProblems(kind, metadata), ...namespaceProblems(metadata), ...labelProblems(metadata, ["metadata"])];
+  return [
+    ...nameProblems(kind, metadata),
+    ...namespaceProblems(metadata),
+    ...labelProblems(metadata, ["metadata"]),
+  ];
 }
 
 function nameProblems(kind: string, metadata: ObjectMeta): readonly Finding[] {
@@ -18,7 +22,9 @@ function nameProblems(kind: string, metadata: ObjectMeta): readonly Finding[] {
   const name: string | undefined = metadata.name;
   if (name === undefined || name === "") {
     const generated = metadata.generateName !== undefined;
-    const message = generated ? "generateName is not supported: podtap needs a name" : "metadata.name is required";
+    const message = generated
+      ? "generateName is not supported: podtap needs a name"
+      : "metadata.name is required";
     const hint = "Add metadata: {name: my-vm}.";
     return [errorAt({ code: "PT-MAN-12", at, reason: "FieldValueRequired", message, hint })];
   }
@@ -59,14 +65,19 @@ export function labelProblems({ labels = {} }: Partial<ObjectMeta>, metadata: Pa
 function isLabelKey(key: string): boolean {
   const slash = key.indexOf("/");
   const prefix = slash < 0 ? undefined : key.slice(0, slash);
-  return LABEL_NAME.test(key.slice(slash + 1)) && (prefix === undefined || dnsSubdomainErrors(prefix).length === 0);
+  return (
+    LABEL_NAME.test(key.slice(slash + 1)) && (prefix === undefined || dnsSubdomainErrors(prefix).length === 0)
+  );
 }
 
 /**
  * PT-EARLY-11. KubeVirt's DynamicPodInterfaceNaming: a status that names the pod's primary interface replaces
  * `eth0`, and every name made of it must fit the kernel, too.
  */
-export function primaryInterfaceFits(status: VmiStatus | undefined, defaultNetwork: string | undefined): readonly Finding[] {
+export function primaryInterfaceFits(
+  status: VmiStatus | undefined,
+  defaultNetwork: string | undefined,
+): readonly Finding[] {
   const entries = Array.isArray(status?.interfaces) ? (status?.interfaces ?? []) : [];
   return entries.flatMap((entry, i) => {
     const name: unknown = entry?.podInterfaceName;
@@ -75,6 +86,8 @@ export function primaryInterfaceFits(status: VmiStatus | undefined, defaultNetwo
     if (long === undefined) return [];
     const message = `the pod interface ${JSON.stringify(name)} leads to the link name ${JSON.stringify(long)}, which the kernel or nft cannot take`;
     const hint = "Keep the pod's interface name within 11 of letters, digits, - and _.";
-    return [errorAt({ code: "PT-EARLY-11", at: ["status", "interfaces", i, "podInterfaceName"], message, hint })];
+    return [
+      errorAt({ code: "PT-EARLY-11", at: ["status", "interfaces", i, "podInterfaceName"], message, hint }),
+    ];
   });
 }

@@ -2,18 +2,26 @@
  * The guest's private network behind masquerade: PT-EARLY-1 to 5, 27 and 28. KubeVirt does not look at it
  * before the VM starts, and then fails inside the pod.
  */
-import { type Cidr, cidrNetwork, cidrPrefix, cidrsOverlap, type Family, familyOf, parseCidr } from "../../base/ip.ts";
+import {
+  type Cidr,
+  cidrNetwork,
+  cidrPrefix,
+  cidrsOverlap,
+  type Family,
+  familyOf,
+  parseCidr,
+} from "../../base/ip.ts";
 import { inboundOf } from "../annotations.ts";
 import { errorAt, type Finding, warningAt } from "../finding.ts";
 import type { Path } from "../path.ts";
 import { sanitiseCidr } from "../sanitise.ts";
-import { type Nic, nicsOf, type SpecContext, type SpecRule } from "./spec-context.ts";
+import { type Nic, networksOf, nicsOf, type SpecContext, type SpecRule } from "./spec-context.ts";
 
 /** Gateway and guest need an address each beside network and broadcast. */
 const LONGEST_PREFIX: Readonly<Record<Family, number>> = { 4: 30, 6: 126 };
 /** Ranges no NIC can use for itself. */
 const UNUSABLE = [
-  ["0.0.0.0/8", "is \"this network\""],
+  ["0.0.0.0/8", 'is "this network"'],
   ["127.0.0.0/8", "is loopback"],
   ["169.254.0.0/16", "is link-local"],
   ["224.0.0.0/4", "is multicast"],
@@ -33,9 +41,9 @@ interface Spelling {
 }
 
 function spellingsOf(nic: Nic, vmi: SpecContext): readonly Spelling[] {
-  const index = (vmi.spec.networks ?? []).findIndex((network) => network === nic.network);
-  const pod = [...vmi.path, "networks", index, "pod"];
-  const { vmNetworkCIDR = "", vmIPv6NetworkCIDR = "" } = nic.network?.pod ?? {};
+  if (nic.network === undefined) return [];
+  const pod = [...vmi.path, "networks", networksOf(vmi).indexOf(nic.network), "pod"];
+  const { vmNetworkCIDR = "", vmIPv6NetworkCIDR = "" } = nic.network.pod ?? {};
   const cidr = nic.iface.masquerade?.cidr ?? "";
   const spellings: readonly Spelling[] = [
     { at: [...pod, "vmNetworkCIDR"], text: sanitiseCidr(vmNetworkCIDR), family: 4 },
@@ -71,7 +79,9 @@ function spellingProblems({ at, text, family }: Spelling): readonly Finding[] {
     const hint = `Use a prefix of at most /${longest}.`;
     return [errorAt({ code: "PT-EARLY-2", at, message, hint })];
   }
-  const clash = UNUSABLE.find(([range]) => familyOf(range as Cidr) === actual && cidrsOverlap(range as Cidr, cidr));
+  const clash = UNUSABLE.find(
+    ([range]) => familyOf(range as Cidr) === actual && cidrsOverlap(range as Cidr, cidr),
+  );
   if (clash === undefined) return [];
   const message = `${cidr} overlaps ${clash[0]}, which ${clash[1]}`;
   const hint = "Use a private range: 10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16, or fd00::/8.";

@@ -22,7 +22,8 @@ export function serviceForm(service: Service): readonly Finding[] {
     );
   }
   if (clusterIP === "None") {
-    const message = "a headless Service (clusterIP: None) has no address, and podtap no cluster DNS to list its VMs";
+    const message =
+      "a headless Service (clusterIP: None) has no address, and podtap no cluster DNS to list its VMs";
     const hint = "Leave clusterIP out.";
     findings.push(warningAt({ code: "PT-EARLY-45", at: ["spec", "clusterIP"], message, hint }));
   } else if (ports.length === 0 && type !== "ExternalName") {
@@ -77,11 +78,15 @@ function portForm(port: ServicePort, at: Path): Finding[] {
   if (!["TCP", "UDP"].includes(protocol)) {
     const message = `protocol ${protocol} is not supported`;
     const reason = "FieldValueNotSupported";
-    findings.push(errorAt({ code, at: [...at, "protocol"], reason, message, hint: "Write TCP or UDP in capitals." }));
+    findings.push(
+      errorAt({ code, at: [...at, "protocol"], reason, message, hint: "Write TCP or UDP in capitals." }),
+    );
   }
   if (name !== "" && !/^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/.test(name)) {
     const message = `port name ${JSON.stringify(name)} is no DNS label`;
-    findings.push(errorAt({ code, at: [...at, "name"], message, hint: "Use a-z, 0-9 and dashes, as web-1." }));
+    findings.push(
+      errorAt({ code, at: [...at, "name"], message, hint: "Use a-z, 0-9 and dashes, as web-1." }),
+    );
   }
   const place = [...at, "targetPort"];
   if (typeof targetPort === "number" && !isPort(targetPort)) {
@@ -103,7 +108,11 @@ function isPort(port: number): boolean {
 }
 
 /** PT-EARLY-14, 15 and 16: against the VMs loaded with the Service. */
-export function serviceTargets(service: Service, vmis: readonly Vmi[], settings: Settings): readonly Finding[] {
+export function serviceTargets(
+  service: Service,
+  vmis: readonly Vmi[],
+  settings: Settings,
+): readonly Finding[] {
   const { selector, ports = [], type = "ClusterIP" } = service.spec;
   const place = ["spec", "selector"];
   const code = "PT-EARLY-15";
@@ -120,21 +129,36 @@ export function serviceTargets(service: Service, vmis: readonly Vmi[], settings:
   return ports.flatMap((port, i) => targetProblems(port, ["spec", "ports", i], selected, settings));
 }
 
-function nothingSelected(service: Service, vmis: readonly Vmi[]): { readonly message: string; readonly hint: string } {
+function nothingSelected(
+  service: Service,
+  vmis: readonly Vmi[],
+): { readonly message: string; readonly hint: string } {
   const message = "the selector matches none of the VMs in these files";
-  if (vmis.length === 0) return { message, hint: "Load the VM's manifest with it, or make sure that the VM runs already." };
+  if (vmis.length === 0)
+    return { message, hint: "Load the VM's manifest with it, or make sure that the VM runs already." };
   const elsewhere = vmis.find((vmi) => selects(service.spec.selector, launcherLabels(vmi)));
   if (elsewhere !== undefined) {
-    return { message, hint: `${elsewhere.metadata.name} matches, but is in namespace ${namespaceOf(elsewhere)}.` };
+    return {
+      message,
+      hint: `${elsewhere.metadata.name} matches, but is in namespace ${namespaceOf(elsewhere)}.`,
+    };
   }
   const shown = vmis.slice(0, 3).map(({ metadata }) => {
     const labels = Object.entries(metadata.labels ?? {}).map(([key, value]) => `${key}: ${value}`);
     return `${metadata.name} has ${[...labels, `vm.kubevirt.io/name: ${metadata.name}`].join(", ")}`;
   });
-  return { message, hint: `${shown.join("; ")}. Labels of a VM's template count, not those of the VM itself.` };
+  return {
+    message,
+    hint: `${shown.join("; ")}. Labels of a VM's template count, not those of the VM itself.`,
+  };
 }
 
-function targetProblems(port: ServicePort, at: Path, vmis: readonly Vmi[], settings: Settings): readonly Finding[] {
+function targetProblems(
+  port: ServicePort,
+  at: Path,
+  vmis: readonly Vmi[],
+  settings: Settings,
+): readonly Finding[] {
   const protocol = port.protocol ?? "TCP";
   const nics = vmis.flatMap((vmi) => primaryNics(vmi));
   const { targetPort } = port;
@@ -160,14 +184,18 @@ function targetProblems(port: ServicePort, at: Path, vmis: readonly Vmi[], setti
 }
 
 function primaryNics({ spec }: Vmi): readonly InterfaceSpec[] {
-  const pod = new Set((spec.networks ?? []).flatMap(({ name, pod: source }) => (source === undefined ? [] : [name])));
+  const pod = new Set(
+    (spec.networks ?? []).flatMap(({ name, pod: source }) => (source === undefined ? [] : [name])),
+  );
   return (spec.domain.devices.interfaces ?? []).filter(({ name }) => pod.has(name));
 }
 
 function lets(nic: InterfaceSpec, protocol: string, port: number, vmi: Vmi, settings: Settings): boolean {
   const { ports = [], portRanges = [] } = nic;
   if (ports.length + portRanges.length === 0) {
-    return inboundOf(vmi.metadata.annotations ?? {}, settings.inbound) === "all" || nic.masquerade === undefined;
+    return (
+      inboundOf(vmi.metadata.annotations ?? {}, settings.inbound) === "all" || nic.masquerade === undefined
+    );
   }
   return (
     ports.some((declared) => declared.port === port && (declared.protocol ?? "TCP") === protocol) ||

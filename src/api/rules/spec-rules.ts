@@ -1,7 +1,8 @@
 /** Every admission rule about a VMI spec, in two groups: each is left out where its lists could not be read. */
-import { COMPUTE_RULES } from "./compute.ts";
+
 import { CLAIM_RULES } from "./claims.ts";
 import { CLOUD_INIT_RULES } from "./cloud-init.ts";
+import { COMPUTE_RULES } from "./compute.ts";
 import { DHCP_RULES } from "./dhcp.ts";
 import { DISK_RULES } from "./disks.ts";
 import { DNS_RULES } from "./dns.ts";

@@ -1,10 +1,11 @@
 /** Admission of `volumes[]` and their match with `disks[]`; which sources podtap can provide. */
-import { quantityValue } from "../quantity.ts";
+
 import { errorAt, type Finding, warningAt } from "../finding.ts";
 import { formatPath, type Path } from "../path.ts";
-import { absolutePathProblem } from "./file-paths.ts";
-import { disksOf } from "./disks.ts";
+import { quantityValue } from "../quantity.ts";
 import type { DiskSpec } from "../types.ts";
+import { disksOf } from "./disks.ts";
+import { absolutePathProblem } from "./file-paths.ts";
 import type { AdmittedVolume, SpecContext, SpecRule } from "./spec-context.ts";
 
 /** What podtap makes disks of. */
@@ -142,7 +143,8 @@ export function emptyDisks(vmi: SpecContext): readonly Finding[] {
     const bytes = capacity === undefined ? 0 : (quantityValue(capacity) ?? 0);
     // qemu-img makes nothing smaller than a sector, and no file system fits in less than this anyway.
     if (bytes >= 512) return [];
-    const message = capacity === undefined ? "capacity is required" : `capacity ${capacity} is ${bytes} bytes`;
+    const message =
+      capacity === undefined ? "capacity is required" : `capacity ${capacity} is ${bytes} bytes`;
     const hint = "Write a size with a unit, as capacity: 2Gi.";
     const reason = capacity === undefined ? "FieldValueRequired" : "FieldValueInvalid";
     return [errorAt({ code: "PT-EARLY-35", at: [...at, "emptyDisk", "capacity"], reason, message, hint })];
