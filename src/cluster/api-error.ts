@@ -172,6 +172,14 @@ export function expired(asked: string, oldest: number): ApiError {
   return new ApiError(410, "Expired", `too old resource version: ${asked} (${oldest})`);
 }
 
+export function unsupportedMediaType(got: string, accepted: readonly string[]): ApiError {
+  return new ApiError(
+    415,
+    "UnsupportedMediaType",
+    `the body of the request was in an unknown format (${got === "" ? "no content-type" : got}) - accepted media types include: ${accepted.join(", ")}`,
+  );
+}
+
 const MAX_CAUSES = 10;
 
 /**

@@ -32,13 +32,13 @@ function formatOf(parameters: readonly string[]): Format | undefined {
   return as.startsWith("partialobjectmetadata") ? "metadata" : undefined;
 }
 
-export function answerJson(
+export function answerBody(
   response: ServerResponse,
   status: number,
-  body: string | object,
+  body: string | Buffer | object,
   contentType = "application/json",
 ): void {
-  const text = typeof body === "string" ? body : JSON.stringify(body);
+  const text = typeof body === "string" || Buffer.isBuffer(body) ? body : JSON.stringify(body);
   response.writeHead(status, {
     "content-type": contentType,
     "content-length": Buffer.byteLength(text),
@@ -76,5 +76,5 @@ export function answerError(response: ServerResponse, thrown: unknown): void {
   }
   // What is left of a body that was refused is not read; the connection cannot be used again.
   if (error.status === 413) response.setHeader("connection", "close");
-  answerJson(response, error.status, error.toStatus());
+  answerBody(response, error.status, error.toStatus());
 }

@@ -13,9 +13,9 @@ import type { Duplex } from "node:stream";
 import type { Clock } from "../../base/clock.ts";
 import { messageOf, PodtapError } from "../../base/errors.ts";
 import { ApiError, unknownResource } from "../api-error.ts";
-import { answerError, answerJson, negotiate, toApiError } from "./answer.ts";
+import { answerBody, answerError, negotiate, toApiError } from "./answer.ts";
 import { type AccessPolicy, isAllowed, notAllowed, type PeerCredentials } from "./authorise.ts";
-import { discover, discoverAggregated } from "./discovery.ts";
+import { discover, discoverAggregated, OPENAPI_V2 } from "./discovery.ts";
 import type { ApiRoute, Asked, Exchange, RouteHandler } from "./exchange.ts";
 import type { LocalCluster } from "./local-cluster.ts";
 import { parseObjectPath, pathSegments } from "./object-path.ts";
@@ -201,14 +201,18 @@ class Api implements ApiServer {
       return answerObjects({ cluster, clock, bookmarkIntervalMs }, object, exchange);
     }
     if (!reading) throw unknownResource();
+    if (path === "/openapi/v2" && (request.headers.accept ?? "").includes("proto-openapi.spec.v2")) {
+      answerBody(response, 200, OPENAPI_V2.body, OPENAPI_V2.mediaType);
+      return;
+    }
     const aggregated = discoverAggregated(path);
     if (aggregated !== undefined && negotiate(request.headers.accept) === "discovery") {
-      answerJson(response, 200, aggregated, AGGREGATED);
+      answerBody(response, 200, aggregated, AGGREGATED);
       return;
     }
     const body = discover(path, this.#options.version);
     if (body === undefined) throw unknownResource();
-    answerJson(response, 200, body);
+    answerBody(response, 200, body);
   }
 
   #answerHealth(path: string, response: ServerResponse): boolean {

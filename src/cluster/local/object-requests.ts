@@ -1,15 +1,16 @@
 /** The verbs of the REST API on objects: from a parsed path and a request to `Objects` and back. */
 import type { KubeObject } from "../../api/object.ts";
 import type { Clock } from "../../base/clock.ts";
-import { ApiError, badRequest, groupResource, unknownResource } from "../api-error.ts";
-import { answerJson, type Format, negotiate, setWarnings } from "./answer.ts";
+import { ApiError, badRequest, groupResource, unknownResource, unsupportedMediaType } from "../api-error.ts";
+import { answerBody, type Format, negotiate, setWarnings } from "./answer.ts";
 import type { Exchange } from "./exchange.ts";
-import { mediaTypeOf, readJsonBody, unsupportedMediaType } from "./json-body.ts";
 import type { LocalCluster } from "./local-cluster.ts";
 import type { ObjectPath } from "./object-path.ts";
 import type { Outcome } from "./objects.ts";
 import { jsonPatch, mergePatch, strategicMergePatch } from "./patch.ts";
+import { PROTOBUF } from "./protobuf-body.ts";
 import type { Propagation } from "./removal.ts";
+import { mediaTypeOf, readBody } from "./request-body.ts";
 import { apiVersionOf, type ResourceInfo } from "./resources.ts";
 import type { DeleteOptions } from "./rules.ts";
 import { type Selection, selects } from "./selectors.ts";
@@ -59,11 +60,11 @@ function answerGet(env: ObjectRequests, at: ObjectPath, { response, query }: Exc
   const entry = env.cluster.objects.get(at.resource, at.namespace ?? "", at.name ?? "");
   if (format !== "table") {
     const body = format === "metadata" ? partialMetadata(entry.object) : entry.text;
-    answerJson(response, 200, body);
+    answerBody(response, 200, body);
     return;
   }
   const { resourceVersion } = entry.object.metadata;
-  answerJson(response, 200, tableOf(env, at, [entry], query, { resourceVersion }));
+  answerBody(response, 200, tableOf(env, at, [entry], query, { resourceVersion }));
 }
 
 function answerList(
@@ -88,11 +89,11 @@ function answerList(
     resourceVersion: String(store.revision),
     ...(token === undefined ? {} : { continue: token, remainingItemCount: remaining }),
   };
-  if (format === "table") answerJson(response, 200, tableOf(env, at, page, query, metadata));
+  if (format === "table") answerBody(response, 200, tableOf(env, at, page, query, metadata));
   else if (format === "metadata") {
     const items = page.map(({ object }) => partialMetadata(object));
     const kind = "PartialObjectMetadataList";
-    answerJson(response, 200, { kind, apiVersion: "meta.k8s.io/v1", metadata, items });
+    answerBody(response, 200, { kind, apiVersion: "meta.k8s.io/v1", metadata, items });
   } else {
     const head = JSON.stringify({
       kind: `${at.resource.kind}List`,
@@ -100,7 +101,7 @@ function answerList(
       metadata,
     });
     // The objects are JSON already.
-    answerJson(response, 200, `${head.slice(0, -1)},"items":[${page.map(({ text }) => text).join(",")}]}`);
+    answerBody(response, 200, `${head.slice(0, -1)},"items":[${page.map(({ text }) => text).join(",")}]}`);
   }
 }
 
@@ -172,7 +173,7 @@ async function answerPatch(env: ObjectRequests, at: ObjectPath, exchange: Exchan
   const type = mediaTypeOf(exchange.request);
   const apply = Object.hasOwn(PATCHES, type) ? PATCHES[type] : undefined;
   if (apply === undefined) throw unsupportedMediaType(type, Object.keys(PATCHES));
-  const patch = await readJsonBody(exchange.request);
+  const patch = await readBody(exchange.request);
   if (patch === undefined) throw badRequest("the patch is empty");
   const { objects } = env.cluster;
   const { namespace = "", name = "" } = at;
@@ -201,7 +202,7 @@ function checkPatched(live: KubeObject, patched: KubeObject): KubeObject {
 }
 
 async function answerDelete(env: ObjectRequests, at: ObjectPath, exchange: Exchange): Promise<void> {
-  const options = deleteOptions(await readJsonBody(exchange.request), exchange.query);
+  const options = deleteOptions(await readBody(exchange.request), exchange.query);
   const { objects } = env.cluster;
   if (at.name === undefined) {
     if (at.resource.namespaced && at.namespace === undefined) {
@@ -228,11 +229,11 @@ async function answerDelete(env: ObjectRequests, at: ObjectPath, exchange: Excha
       metadata,
       items: items.map((it) => it.object),
     };
-    answerJson(exchange.response, 200, list);
+    answerBody(exchange.response, 200, list);
     return;
   }
   const { object, gone } = objects.delete(at.resource, at.namespace ?? "", at.name, options);
-  answerJson(exchange.response, 200, gone ? deleted(at.resource, object) : object);
+  answerBody(exchange.response, 200, gone ? deleted(at.resource, object) : object);
 }
 
 function deleted({ group, plural }: ResourceInfo, { metadata }: KubeObject): object {
@@ -247,13 +248,14 @@ function deleted({ group, plural }: ResourceInfo, { metadata }: KubeObject): obj
 
 function answerOutcome({ response }: Exchange, status: number, { object, warnings }: Outcome): void {
   setWarnings(response, warnings);
-  answerJson(response, status, object);
+  answerBody(response, status, object);
 }
 
 async function readObject(at: ObjectPath, { request }: Exchange): Promise<KubeObject> {
   const type = mediaTypeOf(request);
-  if (type !== "application/json" && type !== "") throw unsupportedMediaType(type, ["application/json"]);
-  const body = await readJsonBody(request);
+  const accepted = ["application/json", PROTOBUF];
+  if (type !== "" && !accepted.includes(type)) throw unsupportedMediaType(type, accepted);
+  const body = await readBody(request);
   if (body === undefined)
     throw badRequest(`the body of the request is empty; a ${at.resource.kind} is wanted`);
   return asObject(body);

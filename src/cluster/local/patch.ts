@@ -2,7 +2,7 @@
  * The patches of the Kubernetes API, as functions of values: JSON patch (RFC 6902), JSON merge patch (RFC 7386),
  * and as much of strategic merge patch as the built-in kinds here need (`kubectl apply` sends it for them): lists
  * of objects are merged by a key, `$patch`, `$setElementOrder` and `$deleteFromPrimitiveList` are understood.
- * Input is hostile JSON, already checked for depth and for `__proto__` (json-body.ts).
+ * Input is hostile JSON, already checked for depth and for `__proto__` (request-body.ts).
  */
 import { isDeepStrictEqual } from "node:util";
 import { ApiError, badRequest } from "../api-error.ts";

@@ -1,7 +1,8 @@
-/** Request bodies: bounded, JSON, of a media type we know. What comes out is safe to merge and to write again. */
+/** Request bodies: bounded, as plain JSON values that are safe to merge and to write again. */
 import type { IncomingMessage } from "node:http";
 import { messageOf } from "../../base/errors.ts";
 import { ApiError, badRequest } from "../api-error.ts";
+import { decodeKubeProtobuf, PROTOBUF } from "./protobuf-body.ts";
 
 /** As kube-apiserver's limit for a request body (`MaxRequestBodyBytes`). */
 export const BODY_MAX = 3 << 20;
@@ -12,17 +13,11 @@ export function mediaTypeOf(request: IncomingMessage): string {
   return (request.headers["content-type"] ?? "").split(";")[0]?.trim().toLowerCase() ?? "";
 }
 
-export function unsupportedMediaType(got: string, accepted: readonly string[]): ApiError {
-  return new ApiError(
-    415,
-    "UnsupportedMediaType",
-    `the body of the request was in an unknown format (${got === "" ? "no content-type" : got}) - accepted media types include: ${accepted.join(", ")}`,
-  );
-}
-
 /** Undefined for an empty body. */
-export async function readJsonBody(request: IncomingMessage): Promise<unknown> {
-  const text = await readText(request);
+export async function readBody(request: IncomingMessage): Promise<unknown> {
+  const bytes = await readBytes(request);
+  if (mediaTypeOf(request) === PROTOBUF) return bytes.length === 0 ? undefined : decodeKubeProtobuf(bytes);
+  const text = decodeText(bytes);
   if (text.trim() === "") return undefined;
   let value: unknown;
   try {
@@ -34,7 +29,7 @@ export async function readJsonBody(request: IncomingMessage): Promise<unknown> {
   return value;
 }
 
-async function readText(request: IncomingMessage): Promise<string> {
+async function readBytes(request: IncomingMessage): Promise<Buffer> {
   const encoding = request.headers["content-encoding"];
   if (encoding !== undefined && encoding !== "identity") {
     throw new ApiError(415, "UnsupportedMediaType", `content-encoding ${encoding} is not supported`);
@@ -47,8 +42,12 @@ async function readText(request: IncomingMessage): Promise<string> {
     if (size > BODY_MAX) throw tooLarge();
     parts.push(part);
   }
+  return Buffer.concat(parts);
+}
+
+function decodeText(bytes: Uint8Array): string {
   try {
-    return new TextDecoder("utf-8", { fatal: true }).decode(Buffer.concat(parts));
+    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
   } catch {
     throw badRequest("the body of the request is not UTF-8");
   }
