@@ -11,6 +11,7 @@ import {
 } from "./declare.ts";
 import type { DownOptions } from "./down.ts";
 import type { GcOptions } from "./gc.ts";
+import type { NodeOptions } from "./node.ts";
 import type { UpOptions } from "./up.ts";
 import type { VersionOptions } from "./version.ts";
 
@@ -25,7 +26,11 @@ export function declareMachine(program: Command, run: Run): void {
     program
       .command("node")
       .description("run the daemon in the foreground (the other commands start it when it is needed)")
-      .action(() => run(async (context) => (await import("./node.ts")).runNode(context))),
+      .option("--config <file>", "settings; default /etc/podtap/config.yaml, which may be missing")
+      .option("--cni-conf-dir <folder>", "CNI network configurations, instead of podtap's own bridge network")
+      .action((options: NodeOptions) =>
+        run(async (context) => (await import("./node.ts")).runNode(context, options)),
+      ),
     { does: "Watch what the daemon does; Ctrl-C ends it, VMs keep running", command: "node" },
   );
   examples(

@@ -105,6 +105,6 @@ function line(object: KubeObject, found: boolean): string {
 
 async function letDaemonGo(context: Context, client: ApiClient): Promise<void> {
   const { body } = await client.request("/podtap/v1/shutdown", { method: "POST", body: { ifIdle: true } });
-  if ((body as { readonly stopping?: boolean } | undefined)?.stopping)
+  if ((body as { readonly shutdown?: boolean } | undefined)?.shutdown)
     context.terminal.note("the daemon leaves too\n");
 }

@@ -42,9 +42,9 @@ export async function followVmi(
 ): Promise<Waited> {
   const stop = new AbortController();
   const either = AbortSignal.any([signal, stop.signal]);
-  const seen: Seen = { warnings: [], events: new Set() };
+  const seen: Seen = { warnings: [], events: new Set(), held: [] };
   try {
-    return await new Promise<Waited>((resolve, reject) => {
+    const waited = await new Promise<Waited>((resolve, reject) => {
       const settle = (waited: Waited | undefined): void => {
         if (waited !== undefined) resolve(waited);
       };
@@ -60,13 +60,17 @@ export async function followVmi(
           if (!stop.signal.aborted) reject(thrown);
         });
       };
-      listen<KubeEvent>(EVENTS, {}, (event) => takeEvent(event, options, seen));
+      listen<KubeEvent>(EVENTS, {}, (event) => settle(takeEvent(event, options, seen)));
       listen<Vmi>(VMIS, { fieldSelector }, (event) => settle(takeVmi(event, options, seen)));
       listen<VirtualMachine>(VIRTUAL_MACHINES, { fieldSelector }, (event) =>
         settle(takeVm(event, options, seen)),
       );
       either.addEventListener("abort", () => reject(either.reason), { once: true });
     });
+    // What was recorded last may still be on its way here.
+    const { items } = await client.list<KubeEvent>(EVENTS, { namespace: options.namespace });
+    for (const object of items) takeEvent({ type: "ADDED", object }, options, seen);
+    return waited;
   } finally {
     stop.abort();
   }
@@ -77,6 +81,8 @@ interface Seen {
   readonly warnings: KubeEvent[];
   /** Name and count of those that were told. */
   readonly events: Set<string>;
+  /** Came before the VMI they are about, or about a former one of the same name. */
+  held: KubeEvent[];
 }
 
 /** A server may end a watch when it likes; it is begun anew, and everything there is comes again. */
@@ -98,16 +104,29 @@ async function each<T>(source: AsyncIterable<T>, take: (item: T) => void): Promi
   for await (const item of source) take(item);
 }
 
-function takeEvent(event: ClientEvent<KubeEvent>, options: FollowOptions, seen: Seen): void {
-  if (event.type === "BOOKMARK" || event.type === "DELETED") return;
-  const { involvedObject, lastTimestamp, type } = event.object;
-  if (!isAbout(involvedObject, options.name)) return;
-  if (lastTimestamp !== undefined && lastTimestamp < options.since) return;
-  const key = `${event.object.metadata.name} ${event.object.count ?? 1}`;
-  if (seen.events.has(key)) return;
+function takeEvent(event: ClientEvent<KubeEvent>, options: FollowOptions, seen: Seen): Waited | undefined {
+  if (event.type === "BOOKMARK" || event.type === "DELETED") return undefined;
+  const { involvedObject, lastTimestamp } = event.object;
+  if (!isAbout(involvedObject, options.name)) return undefined;
+  if (lastTimestamp !== undefined && lastTimestamp < options.since) return undefined;
+  if (involvedObject.kind === "VirtualMachineInstance" && involvedObject.uid !== seen.vmi?.metadata.uid) {
+    seen.held.push(event.object);
+    return undefined;
+  }
+  return tell(event.object, options, seen);
+}
+
+function tell(event: KubeEvent, options: FollowOptions, seen: Seen): Waited | undefined {
+  const key = `${event.metadata.name} ${event.count ?? 1}`;
+  if (seen.events.has(key)) return undefined;
   seen.events.add(key);
-  if (type === "Warning") seen.warnings.push(event.object);
-  options.onEvent(event.object);
+  options.onEvent(event);
+  if (event.type !== "Warning") return undefined;
+  seen.warnings.push(event);
+  const { reason, message, count = 1 } = event;
+  // The node tries again by itself. Once may be an accident; an image does not appear by waiting.
+  const hopeless = reason.startsWith("Err") || count > 1 || seen.warnings.length > 1;
+  return hopeless ? { outcome: "failed", reason, message, ...(seen.vmi && { vmi: seen.vmi }) } : undefined;
 }
 
 /** The VM, its VMI (same name), or its pod, `virt-launcher-<vmi>-<suffix>`. */
@@ -125,6 +144,10 @@ function takeVmi(event: ClientEvent<Vmi>, options: FollowOptions, seen: Seen): W
   const vmi = event.object;
   if (vmi.metadata.uid !== undefined && vmi.metadata.uid === options.notUid) return undefined;
   seen.vmi = vmi;
+  const held = seen.held.filter(({ involvedObject }) => involvedObject.uid === vmi.metadata.uid);
+  seen.held = seen.held.filter((other) => !held.includes(other));
+  const hopeless = held.map((earlier) => tell(earlier, options, seen)).find((end) => end !== undefined);
+  if (hopeless !== undefined) return hopeless;
   if (event.type === "DELETED" || vmi.metadata.deletionTimestamp !== undefined) return undefined;
   const { phase } = vmi.status ?? {};
   options.onStatus(phase ?? "Pending");

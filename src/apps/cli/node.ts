@@ -5,7 +5,12 @@ import type { Context } from "./context.ts";
 import { programFile } from "./daemon.ts";
 import { EXIT, type ExitCode } from "./failure.ts";
 
-export async function runNode(_context: Context): Promise<ExitCode> {
+export interface NodeOptions {
+  readonly config?: string;
+  readonly cniConfDir?: string;
+}
+
+export async function runNode(_context: Context, options: NodeOptions): Promise<ExitCode> {
   const program = programFile("node");
   if (process.geteuid?.() !== 0) {
     throw new PodtapError({
@@ -22,6 +27,10 @@ export async function runNode(_context: Context): Promise<ExitCode> {
     });
   }
   const node = process.execPath;
-  process.execve?.(node, [node, "--disable-warning=ExperimentalWarning", program], process.env);
+  const words = [
+    ...(options.config === undefined ? [] : ["--config", options.config]),
+    ...(options.cniConfDir === undefined ? [] : ["--cni-conf-dir", options.cniConfDir]),
+  ];
+  process.execve?.(node, [node, "--disable-warning=ExperimentalWarning", program, ...words], process.env);
   return EXIT.environment;
 }

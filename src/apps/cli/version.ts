@@ -30,7 +30,9 @@ async function daemonInfo(context: Context): Promise<Info> {
 
 function daemonLines(daemon: Info | undefined, socket: string): readonly (readonly [string, string])[] {
   if (daemon === undefined) return [["daemon", `none on ${socket}; commands that need it start it`]];
-  return Object.entries(daemon).map(([key, value]) => [`daemon ${key}`, plainText(value)] as const);
+  // Settings are for -o json.
+  const shown = Object.entries(daemon).filter(([key]) => key !== "config");
+  return shown.map(([key, value]) => [`daemon ${key}`, plainText(value)] as const);
 }
 
 function plainText(value: unknown): string {
