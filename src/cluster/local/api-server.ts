@@ -71,6 +71,7 @@ class Api implements ApiServer {
     });
     this.#server.maxConnections = CONNECTIONS_MAX;
     this.#server.on("connection", (socket) => this.#identify(socket));
+    this.#server.on("clientError", (error, socket) => answerNonsense(error, socket));
     this.#server.on("request", (request, response) => void this.#answer(request, response));
     this.#server.on("upgrade", (request, socket, head) => void this.#upgrade(request, socket, head));
   }
@@ -225,6 +226,17 @@ class Api implements ApiServer {
 }
 
 const AGGREGATED = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
+
+/** What Node's parser refuses never becomes a request; it is answered all the same, where there is an ear. */
+function answerNonsense(error: NodeJS.ErrnoException, socket: Duplex): void {
+  if (!socket.writable || error.code === "ECONNRESET") {
+    socket.destroy();
+    return;
+  }
+  const status =
+    error.code === "HPE_HEADER_OVERFLOW" ? 431 : error.code === "ERR_HTTP_REQUEST_TIMEOUT" ? 408 : 400;
+  socket.end(refusal(new ApiError(status, "BadRequest", `this is no HTTP request: ${error.message}`)));
+}
 
 function switchingProtocols(protocol: string, headers: Readonly<Record<string, string>>): string {
   const lines = Object.entries({ connection: "Upgrade", upgrade: protocol, ...headers });
