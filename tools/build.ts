@@ -8,7 +8,7 @@ await build({
     cli: "src/apps/cli/main.ts",
     node: "src/apps/node/main.ts",
     launcher: "src/apps/launcher/main.ts",
-    "net-worker": "src/linux/net-worker.ts",
+    "net-worker": "src/apps/node/net-worker.ts",
   },
   bundle: true,
   splitting: true,

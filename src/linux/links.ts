@@ -30,7 +30,8 @@ import {
 } from "../wire/netlink-link.ts";
 import { decodeRoute, encodeRouteQuestion, RTM_GETROUTE } from "../wire/netlink-route.ts";
 import { EADDRNOTAVAIL, EBUSY, EEXIST, EINVAL, ENODEV, EPERM, errnoOf, KernelError } from "./errno.ts";
-import type { Change, Rtnetlink } from "./rtnetlink.ts";
+import type { Change } from "./netlink-socket.ts";
+import type { Rtnetlink } from "./rtnetlink.ts";
 
 export function readLinks(rtnetlink: Rtnetlink): readonly ObservedLink[] {
   const links = rtnetlink.dump(RTM_GETLINK, encodeLinkQuestion(), "links").map(decodeLink);
@@ -119,6 +120,11 @@ export function addBridge(rtnetlink: Rtnetlink, { name, mac, mtu }: StepOf<"brid
     { type: RTM_NEWLINK, flags, payload: encodeNewBridge(name, mac), operation, object: name },
     mark,
   );
+}
+
+/** Makes a link ours that another program made at our request: the pod network's bridge. */
+export function markLink(rtnetlink: Rtnetlink, name: string): void {
+  rtnetlink.change(settingsOf(name, { alias: LINK_MARK }, "mark as podtap's the link"));
 }
 
 /** To be called for a tap that was just made. */

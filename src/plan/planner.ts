@@ -2,6 +2,7 @@
  * From a manifest and what was found in the pod's namespace to the plan. Pure; the registry of bindings is an
  * argument, so that nothing here knows one by name.
  */
+import { hostnameOf } from "../api/defaults.ts";
 import type { InterfaceSpec, NetworkSpec, Vmi, VmiSpec } from "../api/types.ts";
 import { PRIMARY_POD_INTERFACE, secondaryPodInterface, wiringNames } from "../base/names.ts";
 import type { Problem } from "../base/problem.ts";
@@ -123,8 +124,7 @@ function vmFacts({ vmi, host, queues }: PlanInput): VmFacts {
     namespace: metadata.namespace ?? "default",
     name: metadata.name,
     uid: metadata.uid ?? "",
-    // KubeVirt: spec.hostname, else the name up to its first dot, cut to a label's 63 characters.
-    hostname: spec.hostname ?? (metadata.name.split(".")[0] ?? "").slice(0, 63),
+    hostname: hostnameOf(vmi),
     ...(spec.subdomain !== undefined && { subdomain: spec.subdomain }),
     annotations: metadata.annotations ?? {},
     queues,

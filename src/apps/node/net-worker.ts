@@ -11,8 +11,10 @@ import { messageOf } from "../../base/errors.ts";
 import type { Result } from "../../base/result.ts";
 import { registry } from "../../bindings/index.ts";
 import { serveJobs } from "../../linux/job-server.ts";
+import { deleteLink, markLink } from "../../linux/links.ts";
 import { netJobs, withKernel } from "../../linux/net-jobs.ts";
 import { nftTables } from "../../linux/nft-tables.ts";
+import { openRtnetlink } from "../../linux/rtnetlink.ts";
 import type { NftTable, NftTableId } from "../../nft/model.ts";
 import type { Observed } from "../../plan/observed.ts";
 
@@ -40,6 +42,16 @@ export const nodeJobs = {
     nftTables.replace(tables),
   deleteHostTables: ({ tables }: { readonly tables: readonly NftTableId[] }): void =>
     nftTables.delete(tables),
+  /** The pod network's bridge, which the CNI plugin made for us and leaves behind. */
+  deleteBridge: ({ name }: { readonly name: string }): void => {
+    const rtnetlink = openRtnetlink();
+    try {
+      markLink(rtnetlink, name);
+      deleteLink(rtnetlink, name);
+    } finally {
+      rtnetlink.close();
+    }
+  },
 } as const;
 
 export type NodeJobs = typeof nodeJobs;

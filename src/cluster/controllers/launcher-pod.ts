@@ -2,6 +2,8 @@
  * The pod of a VMI, as KubeVirt renders it as far as other things look at it: names, labels, annotations, the
  * compute container's declared ports (KubeVirt `pkg/virt-controller/services/template.go`).
  */
+import { hostnameOf } from "../../api/defaults.ts";
+import { launcherLabels } from "../../api/launcher-labels.ts";
 import type { Pod, Vmi } from "../../api/types.ts";
 
 const NOT_COPIED = [
@@ -28,7 +30,7 @@ export function launcherPod(vmi: Vmi, memoryMiB: number): Pod {
     spec: {
       restartPolicy: "Never",
       enableServiceLinks: false,
-      hostname: podHostname(vmi),
+      hostname: hostnameOf(vmi),
       ...(vmi.spec.subdomain !== undefined && { subdomain: vmi.spec.subdomain }),
       ...(vmi.spec.dnsPolicy !== undefined && { dnsPolicy: vmi.spec.dnsPolicy }),
       ...(vmi.spec.dnsConfig !== undefined && { dnsConfig: vmi.spec.dnsConfig }),
@@ -45,20 +47,12 @@ export function launcherPod(vmi: Vmi, memoryMiB: number): Pod {
   };
 }
 
-/** KubeVirt: `spec.hostname`, else the name up to its first dot, cut to a label's 63 characters. */
-export function podHostname(vmi: Vmi): string {
-  return vmi.spec.hostname ?? (vmi.metadata.name.split(".")[0] ?? "").slice(0, 63);
-}
-
 function podLabels(vmi: Vmi): Record<string, string> {
   const inject = vmi.metadata.annotations?.["sidecar.istio.io/inject"];
   return {
-    ...vmi.metadata.labels,
-    "kubevirt.io": "virt-launcher",
-    "kubevirt.io/created-by": vmi.metadata.uid ?? "",
+    // Users select on it as on a label; KubeVirt has it as an annotation only.
     "kubevirt.io/domain": vmi.metadata.name,
-    "vm.kubevirt.io/name": podHostname(vmi),
-    "vmi.kubevirt.io/id": vmi.metadata.name.slice(0, 63),
+    ...launcherLabels(vmi),
     ...(inject !== undefined && { "sidecar.istio.io/inject": inject }),
   };
 }

@@ -14,7 +14,6 @@ import {
   keyOf,
   splitKey,
 } from "../../controllers/controller.ts";
-import { podHostname } from "../../controllers/launcher-pod.ts";
 import type { Requeue } from "../../controllers/work-queue.ts";
 import { PODS, VMIS } from "../../port.ts";
 import type { GuestState, PodIdentity, PodMachine } from "./machine.ts";
@@ -244,9 +243,7 @@ export function identityOf(pod: Pod): PodIdentity {
 
 function hostnameOf(pod: Pod): string {
   const hostname = pod.spec?.["hostname"];
-  return typeof hostname === "string"
-    ? hostname
-    : podHostname({ metadata: pod.metadata, spec: {} } as unknown as Vmi);
+  return typeof hostname === "string" ? hostname : pod.metadata.name;
 }
 
 function graceOf(pod: Pod): number {

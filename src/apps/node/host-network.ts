@@ -1,0 +1,147 @@
+/**
+ * The host's side of the pod network: ranges that clash with nothing, the CNI network, forwarding, Service routes.
+ * Nothing of the host is changed before the first pod, and all of it is put back after the last.
+ */
+import { readFileSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { messageOf, PodtapError } from "../../base/errors.ts";
+import type { Cidr } from "../../base/ip.ts";
+import type { CniNetwork } from "../../cluster/local/cni/conflist.ts";
+import { defaultNetwork, POD_BRIDGE, uplinkMtu } from "../../cluster/local/cni/default-network.ts";
+import { enableForwarding, restoreForwarding } from "../../cluster/local/cni/host-forwarding.ts";
+import { loadConflist } from "../../cluster/local/cni/load-conflist.ts";
+import type { NetworkRanges } from "../../cluster/local/cni/pod-ranges.ts";
+import { settleRanges } from "../../cluster/local/cni/ranges-file.ts";
+import { hostResolver } from "../../cluster/local/pods/resolver.ts";
+import { HOST_TABLES } from "../../cluster/local/services/host-tables.ts";
+import { addServiceRoutes, missingRoutes } from "../../cluster/local/services/service-routes.ts";
+import { readSysctl, writeSysctl } from "../../linux/sysctl.ts";
+import type { Resolver } from "../../plan/binding.ts";
+import type { Observed } from "../../plan/observed.ts";
+import type { Paths } from "../paths.ts";
+import type { NodeConfig } from "./config.ts";
+import type { NodeNet } from "./net.ts";
+
+/** The daemon's own namespace, seen from its network worker. */
+export const HOST_NETNS = "/proc/self/ns/net";
+const SYSTEMD_RESOLVED = "/run/systemd/resolve/resolv.conf";
+
+export interface HostNetwork {
+  readonly ranges: NetworkRanges;
+  readonly network: CniNetwork;
+  readonly resolver: Resolver;
+  /** Link name of podtap's own bridge; absent with the user's CNI configuration. */
+  readonly bridge: string | undefined;
+  readonly podRanges: readonly Cidr[];
+  readonly serviceRanges: readonly Cidr[];
+  /** Before the first CNI ADD. */
+  prepare(): Promise<void>;
+  /** After a CNI ADD: the bridge is there. */
+  routeServices(): Promise<void>;
+  /** Everything back as it was; for when no pod is left. */
+  release(): Promise<void>;
+}
+
+export async function openHostNetwork(
+  net: NodeNet,
+  paths: Paths,
+  config: NodeConfig,
+  podsRunning: boolean,
+): Promise<HostNetwork> {
+  const host = await net.observe(HOST_NETNS, []);
+  const resolver = hostResolver(readText("/etc/resolv.conf") ?? "", readText(SYSTEMD_RESOLVED));
+  const { ranges } = settleRanges(join(paths.state, "ranges.json"), podsRunning, {
+    machineId: readText("/etc/machine-id")?.trim() ?? "podtap",
+    links: host.links,
+    routes: host.routes,
+    neededAddresses: resolver.nameservers,
+    ipv6: readSysctl("net/ipv6/conf/all/disable_ipv6") === "0",
+    bridge: POD_BRIDGE,
+  });
+  const own = config.cniConfDir === undefined;
+  const network = own ? ownNetwork(host, ranges, paths) : userNetwork(config.cniConfDir ?? "");
+  const note = join(paths.run, "forwarding.json");
+  const serviceRanges = both(ranges.services);
+  const links = (): Promise<Observed> => net.observe(HOST_NETNS, []);
+  return {
+    ranges,
+    network,
+    resolver,
+    bridge: own ? POD_BRIDGE : undefined,
+    podRanges: own ? both(ranges.pods) : [],
+    serviceRanges,
+    prepare: async () => {
+      const { links: present } = await links();
+      enableForwarding(
+        sysctls,
+        present.map(({ name }) => name).filter((name) => name !== "lo"),
+        note,
+      );
+    },
+    routeServices: async () => {
+      if (!own) return;
+      const missing = missingRoutes(serviceRanges, POD_BRIDGE, (await links()).routes);
+      if (missing.length > 0) await addServiceRoutes(missing, POD_BRIDGE);
+    },
+    release: async () => {
+      await net.call("deleteHostTables", { tables: HOST_TABLES });
+      if (own) await removeBridge(net);
+      restoreForwarding(sysctls, note);
+      if (own) rmSync(leasesOf(paths), { recursive: true, force: true });
+    },
+  };
+}
+
+const sysctls = { readSysctl, writeSysctl };
+
+function ownNetwork(host: Observed, ranges: NetworkRanges, paths: Paths): CniNetwork {
+  return defaultNetwork({
+    ranges: ranges.pods,
+    mtu: uplinkMtu(host.links, host.routes),
+    hairpin: readSysctl("net/bridge/bridge-nf-call-iptables") === "1",
+    leaseDir: leasesOf(paths),
+  });
+}
+
+function leasesOf(paths: Paths): string {
+  return join(paths.run, "leases");
+}
+
+function userNetwork(folder: string): CniNetwork {
+  const network = loadConflist(folder);
+  if (network !== undefined) return network;
+  throw new PodtapError({
+    code: "PT-CONFIG-2",
+    message: `${folder} holds no CNI network configuration (*.conflist, *.conf, *.json)`,
+    hint: "put one there, or leave cniConfDir out to use podtap's own network",
+  });
+}
+
+async function removeBridge(net: NodeNet): Promise<void> {
+  const { links } = await net.observe(HOST_NETNS, []);
+  const bridge = links.find(({ name }) => name === POD_BRIDGE);
+  if (bridge === undefined || bridge.type !== "bridge") return;
+  const port = links.find(({ master }) => master === POD_BRIDGE);
+  if (port !== undefined) {
+    throw new PodtapError({
+      code: "PT-NODE-3",
+      message: `${POD_BRIDGE} still has a port, ${port.name}`,
+      hint: `a pod that podtap does not know? \`ip link show master ${POD_BRIDGE}\` lists them`,
+    });
+  }
+  await net.call("deleteBridge", { name: POD_BRIDGE });
+}
+
+function both({ v4, v6 }: { readonly v4: Cidr; readonly v6?: Cidr }): readonly Cidr[] {
+  return v6 === undefined ? [v4] : [v4, v6];
+}
+
+function readText(path: string): string | undefined {
+  try {
+    return readFileSync(path, "utf8");
+  } catch (thrown) {
+    const { code } = thrown as NodeJS.ErrnoException;
+    if (code === "ENOENT") return undefined;
+    throw new PodtapError({ code: "PT-NODE-4", message: `${path}: ${messageOf(thrown)}`, cause: thrown });
+  }
+}

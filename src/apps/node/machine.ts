@@ -1,0 +1,325 @@
+/**
+ * The machine under the pods: drivers put together in the order of a pod's life (cluster/local/pods/machine.ts).
+ * Every verb may be called again after a crash, and `dismantle` finds what a killed daemon left by the pod's id.
+ */
+import { closeSync, rmSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { queueCapacity } from "../../api/defaults.ts";
+import type { Vmi } from "../../api/types.ts";
+import { podFiles, readPlan } from "../../apply/wire-pod.ts";
+import { messageOf, PodtapError } from "../../base/errors.ts";
+import { cidrIp, type Ip } from "../../base/ip.ts";
+import { PRIMARY_POD_INTERFACE } from "../../base/names.ts";
+import { type Cni, createCni } from "../../cluster/local/cni/cni.ts";
+import { DEFAULT_PLUGIN_DIRS, DEFAULT_TIMEOUT_MS } from "../../cluster/local/cni/exec-plugin.ts";
+import type { GuestState, PodIdentity, PodMachine } from "../../cluster/local/pods/machine.ts";
+import { podResolver, renderResolvConf } from "../../cluster/local/pods/resolver.ts";
+import type { Accelerator } from "../../domain/devices.ts";
+import { adoptSandbox, createSandbox, destroySandbox, spawnInSandbox } from "../../linux/sandbox/sandbox.ts";
+import type { LaunchSpec } from "../../vm/launch-spec.ts";
+import { type LauncherClient, launcherClient } from "../../vm/launcher-client.ts";
+import type { Paths } from "../paths.ts";
+import type { NodeConfig } from "./config.ts";
+import type { DiskKeeper, PreparedDisks } from "./disk-keeper.ts";
+import type { HostNetwork } from "./host-network.ts";
+import { podMemoryBytes } from "./memory.ts";
+import type { NodeNet } from "./net.ts";
+import type { WireRequest } from "./net-worker.ts";
+import {
+  LAUNCHER_UID,
+  makePodFolders,
+  podFolders,
+  readRecord,
+  removePodFolders,
+  writeRecord,
+} from "./sandbox-files.ts";
+
+export interface MachineOptions {
+  readonly paths: Paths;
+  readonly config: NodeConfig;
+  readonly net: NodeNet;
+  readonly host: HostNetwork;
+  readonly disks: DiskKeeper;
+  accelerator(): Promise<Accelerator>;
+  warn(what: string, thrown: unknown): void;
+}
+
+/** How often a launcher that dies under a running guest is started again before the guest is given up. */
+const RESPAWNS_MAX = 3;
+const LAUNCHER_UP_MS = 15_000;
+
+export class Machine implements PodMachine {
+  readonly #options: MachineOptions;
+  readonly #cni: Cni;
+  readonly #prepared = new Map<string, PreparedDisks>();
+
+  constructor(options: MachineOptions) {
+    this.#options = options;
+    this.#cni = createCni({
+      cacheDir: join(options.paths.run, "cni"),
+      pluginDirs: pluginDirs(),
+      timeoutMs: DEFAULT_TIMEOUT_MS,
+    });
+  }
+
+  async startSandbox(pod: PodIdentity, vmi: Vmi): Promise<void> {
+    const { host, net, paths } = this.#options;
+    const folders = podFolders(paths, pod.id);
+    makePodFolders(folders);
+    await net.createNetns(folders.netns);
+    const accelerator = await this.#options.accelerator();
+    const sandbox = createSandbox({
+      podId: pod.id,
+      netnsPath: folders.netns,
+      hostname: pod.hostname,
+      resolvConf: renderResolvConf(podResolver(vmi.spec, host.resolver)),
+      limits: { memoryBytes: podMemoryBytes(vmi, accelerator) },
+      dirs: [folders.run, folders.disks],
+      readOnlyDirs: [...programFolders(), paths.images, paths.libvirtCache],
+      devices: accelerator.type === "kvm" ? ["net/tun", "kvm"] : ["net/tun"],
+      uid: LAUNCHER_UID,
+      gid: LAUNCHER_UID,
+    });
+    writeRecord(folders, { pod, sandbox });
+    await this.#spawnLauncher(pod, nicCount(vmi));
+  }
+
+  async attachNetwork(pod: PodIdentity): Promise<readonly Ip[]> {
+    const { host, paths } = this.#options;
+    await host.prepare();
+    const result = await this.#cni.add({
+      containerId: pod.id,
+      netnsPath: podFolders(paths, pod.id).netns,
+      ifName: PRIMARY_POD_INTERFACE,
+      network: host.network,
+      pod: { namespace: pod.namespace, name: pod.name },
+    });
+    await host.routeServices();
+    return result.ips.map(({ address }) => cidrIp(address));
+  }
+
+  async wire(pod: PodIdentity, vmi: Vmi): ReturnType<PodMachine["wire"]> {
+    const begun = performance.now();
+    const result = await this.#options.net.call("wirePod", this.wireRequest(pod, vmi));
+    if (!result.ok) return result;
+    const { plan, steps } = result.value;
+    return { ...result, value: { plan, changes: steps.length, milliseconds: performance.now() - begun } };
+  }
+
+  /** What phase 1 of this pod is given; also for looking at what it would change. */
+  wireRequest(pod: PodIdentity, vmi: Vmi): WireRequest {
+    const { config, host, paths } = this.#options;
+    const folders = podFolders(paths, pod.id);
+    return {
+      netns: folders.netns,
+      stateDir: folders.state,
+      input: {
+        vmi,
+        resolver: podResolver(vmi.spec, host.resolver),
+        host: { runtimeUid: LAUNCHER_UID, vhostNet: false, inbound: config.inbound },
+        queues: queueCapacity(vmi.spec),
+      },
+    };
+  }
+
+  async prepareDisks(
+    pod: PodIdentity,
+    vmi: Vmi,
+    progress: (message: string) => void,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const folders = podFolders(this.#options.paths, pod.id);
+    makePodFolders(folders);
+    this.#prepared.set(pod.id, await this.#options.disks.prepare(vmi, folders.disks, progress, signal));
+  }
+
+  async startGuest(pod: PodIdentity, vmi: Vmi): Promise<Accelerator> {
+    const plan = this.storedPlan(pod);
+    const prepared = this.#prepared.get(pod.id);
+    if (plan === undefined || prepared === undefined) {
+      throw new PodtapError({
+        code: "PT-NODE-5",
+        message: `pod ${pod.name} was started out of order`,
+        blame: "podtap",
+      });
+    }
+    const accelerator = await this.#options.accelerator();
+    const spec: LaunchSpec = { vmi, plan, accelerator, ...prepared };
+    const client = this.launcher(pod);
+    await this.#whenUp(client);
+    await client.start(spec);
+    this.#prepared.delete(pod.id);
+    return accelerator;
+  }
+
+  /** A launcher that dies is started again: the guest runs on, and the new one takes it over. */
+  async *watchGuest(pod: PodIdentity, signal: AbortSignal): AsyncGenerator<GuestState> {
+    for (let respawns = 0; ; respawns++) {
+      let ended = false;
+      try {
+        for await (const state of this.launcher(pod).watch(signal)) {
+          ended = isOver(state);
+          yield state;
+        }
+      } catch (thrown) {
+        if (!signal.aborted) this.#options.warn(`watching pod ${pod.name}`, thrown);
+      }
+      if (ended || signal.aborted || respawns === RESPAWNS_MAX || !(await this.#respawn(pod))) return;
+    }
+  }
+
+  async stopGuest(pod: PodIdentity, graceSeconds: number): Promise<void> {
+    const client = this.launcher(pod);
+    // A launcher that is gone has no guest to ask; the sandbox is taken down next.
+    const state = await client.status().catch(() => undefined);
+    if (state !== undefined) await client.shutdown(graceSeconds);
+  }
+
+  async adopt(pod: PodIdentity): Promise<boolean> {
+    const folders = podFolders(this.#options.paths, pod.id);
+    const stored = readRecord(folders);
+    if (stored === undefined || adoptSandbox(stored.sandbox) === undefined) return false;
+    const client = this.launcher(pod);
+    const state = await client.status().catch(() => undefined);
+    if (state !== undefined) return !isOver(state);
+    return await this.#respawn(pod);
+  }
+
+  storedPlan(pod: PodIdentity): ReturnType<PodMachine["storedPlan"]> {
+    return readPlan(podFiles(podFolders(this.#options.paths, pod.id).state).plan);
+  }
+
+  async dismantle(pod: Pick<PodIdentity, "id">): Promise<void> {
+    const { net, paths } = this.#options;
+    const folders = podFolders(paths, pod.id);
+    const failures: unknown[] = [];
+    const attempt = async (run: () => unknown): Promise<void> => {
+      try {
+        await run();
+      } catch (thrown) {
+        failures.push(thrown);
+      }
+    };
+    this.#prepared.delete(pod.id);
+    const record = readRecord(folders);
+    await attempt(() => destroySandbox({ ...record?.sandbox, podId: pod.id, netnsPath: folders.netns }));
+    await attempt(() => this.#cni.deleteAll(pod.id));
+    await attempt(() => net.deleteNetns(folders.netns));
+    // The state folder stays while anything is left that it is the trace of.
+    if (failures.length === 0) await attempt(() => removePodFolders(folders));
+    if (failures.length > 0) {
+      throw new PodtapError({
+        code: "PT-NODE-6",
+        message: `taking down pod ${pod.id}: ${failures.map(messageOf).join("; ")}`,
+        hint: "what is left is tried again; `podtap gc` does it at once",
+        retry: "soon",
+        cause: failures[0],
+      });
+    }
+  }
+
+  /** Pods of which CNI remembers something. */
+  attachedPods(): readonly string[] {
+    return this.#cni.list();
+  }
+
+  launcher(pod: Pick<PodIdentity, "id">): LauncherClient {
+    return launcherClient(podFolders(this.#options.paths, pod.id).launcherSocket);
+  }
+
+  async #respawn(pod: PodIdentity): Promise<boolean> {
+    const stored = readRecord(podFolders(this.#options.paths, pod.id));
+    if (stored === undefined || adoptSandbox(stored.sandbox) === undefined) return false;
+    try {
+      const nics = this.storedPlan(pod)?.nics.length ?? 0;
+      await this.#spawnLauncher(pod, nics);
+      await this.#whenUp(this.launcher(pod));
+      return true;
+    } catch (thrown) {
+      this.#options.warn(`starting the launcher of ${pod.name} again`, thrown);
+      return false;
+    }
+  }
+
+  async #spawnLauncher(pod: PodIdentity, nics: number): Promise<void> {
+    const { net, paths } = this.#options;
+    const folders = podFolders(paths, pod.id);
+    const stored = readRecord(folders);
+    if (stored === undefined) {
+      throw new PodtapError({
+        code: "PT-NODE-7",
+        message: `the record of pod ${pod.name} is gone`,
+        blame: "host",
+      });
+    }
+    rmSync(folders.launcherSocket, { force: true });
+    const fds: number[] = [];
+    try {
+      for (let i = 0; i < nics; i++) fds.push(await net.openPacketSocket(folders.netns));
+      spawnInSandbox(stored.sandbox, {
+        argv: [
+          process.execPath,
+          ...LAUNCHER_FLAGS,
+          launcherProgram(),
+          "--dir",
+          folders.run,
+          "--libvirt-cache",
+          paths.libvirtCache,
+        ],
+        env: { HOME: folders.run, PATH: "/usr/sbin:/usr/bin:/sbin:/bin" },
+        uid: LAUNCHER_UID,
+        gid: LAUNCHER_UID,
+        fds,
+        logFile: folders.launcherLog,
+      });
+    } finally {
+      for (const fd of fds) closeSync(fd);
+    }
+  }
+
+  async #whenUp(client: LauncherClient): Promise<void> {
+    const deadline = performance.now() + LAUNCHER_UP_MS;
+    for (;;) {
+      try {
+        await client.status();
+        return;
+      } catch (thrown) {
+        if (performance.now() > deadline) throw thrown;
+      }
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    }
+  }
+}
+
+/** A launcher is small and long-lived: little young space, no JIT'd code worth a large heap. */
+const LAUNCHER_FLAGS = [
+  "--max-semi-space-size=1",
+  "--max-old-space-size=64",
+  "--disable-warning=ExperimentalWarning",
+];
+
+function pluginDirs(): readonly string[] {
+  const path = process.env["CNI_PATH"];
+  return path === undefined || path === "" ? DEFAULT_PLUGIN_DIRS : path.split(":");
+}
+
+/** Bundled beside this program as dist/launcher.js. */
+function launcherProgram(): string {
+  return join(dirname(fileURLToPath(import.meta.url)), "launcher.js");
+}
+
+/** Node, podtap's programs and the one native module they load. */
+function programFolders(): readonly string[] {
+  const dist = dirname(fileURLToPath(import.meta.url));
+  const modules = join(dist, "..", "node_modules");
+  return [dist, join(modules, "koffi"), join(modules, "@koromix"), dirname(process.execPath)];
+}
+
+function nicCount(vmi: Vmi): number {
+  return vmi.spec.domain.devices.interfaces?.length ?? 0;
+}
+
+function isOver({ phase }: GuestState): boolean {
+  return phase === "shutdown" || phase === "crashed" || phase === "failed";
+}
