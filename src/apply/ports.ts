@@ -24,7 +24,8 @@ export interface Kernel {
   ): Readonly<Record<string, { readonly packets: number; readonly bytes: number }>>;
   /**
    * Carries out one step. Idempotent where the wanted state is already there with our mark.
-   * @throws PodtapError `PT-KERNEL-<errno>` naming operation, object and the kernel's words.
+   * @throws PodtapError `PT-KERNEL-<errno>` naming operation, object and the kernel's words; `PT-NFT-1` naming the
+   *   refused line of rules.
    */
   run(step: Step): void;
 }

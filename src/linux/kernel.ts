@@ -17,7 +17,7 @@ import {
   setMtu,
 } from "./links.ts";
 import { inNetns, openNetns } from "./netns.ts";
-import { readNftGeneration } from "./nft-generation.ts";
+import { readNftGeneration } from "./nfnetlink.ts";
 import { nftTables, readNftCounters, readNftTables } from "./nft-tables.ts";
 import { openRtnetlink, type Rtnetlink } from "./rtnetlink.ts";
 import { readSysctl, writeSysctl } from "./sysctl.ts";

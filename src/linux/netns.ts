@@ -27,13 +27,21 @@ import {
 } from "node:fs";
 import { dirname, join } from "node:path";
 import { messageOf, PodtapError } from "../base/errors.ts";
+import { encodeLinkSettings, RTM_SETLINK } from "../wire/netlink-link.ts";
 import { EINVAL, ENOENT, errnoOf, inKernelWords } from "./errno.ts";
 import { abortProcess, CLONE_NEWNET, MNT_DETACH, MS_BIND, mount, setns, umount, unshare } from "./libc.ts";
+import type { Change } from "./netlink-socket.ts";
 import { openRtnetlink } from "./rtnetlink.ts";
 
 const OWN_NAMESPACE = "/proc/thread-self/ns/net";
 /** `f_type` of a namespace file (linux/magic.h). */
 const NSFS_MAGIC = 0x6e736673;
+const LO_UP: Change = {
+  type: RTM_SETLINK,
+  payload: encodeLinkSettings(1, { up: true }),
+  operation: "bring up",
+  object: "lo",
+};
 
 // The pool's threads must be older than the first window.
 await promises.stat("/");
@@ -78,7 +86,7 @@ export function createNetns(path: string): void {
       mount(OWN_NAMESPACE, path, null, MS_BIND);
       const link = openRtnetlink();
       try {
-        link.setUp(1);
+        link.change(LO_UP);
       } finally {
         link.close();
       }

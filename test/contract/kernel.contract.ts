@@ -245,6 +245,18 @@ export function kernelContract({ label, skip = false, open }: ContractOptions): 
     assert.deepEqual(kernel.readNftTables("podtap-net1"), []);
   });
 
+  contract("tables believed to be absent are replaced where they are not", (kernel) => {
+    kernel.run({ op: "nft.replace", tables: [table("ip")], fresh: true });
+    const first = kernel.readNftTables("podtap");
+    assert.equal(first.length, 1);
+    kernel.run({ op: "nft.replace", tables: [table("ip6"), table("ip", ["accept"])], fresh: true });
+    const second = kernel.readNftTables("podtap");
+    assert.equal(second.length, 2);
+    kernel.run({ op: "nft.replace", tables: [table("ip")] });
+    const third = kernel.readNftTables("podtap").find(({ family }) => family === "ip");
+    assert.deepEqual(third, first[0]);
+  });
+
   contract("the ruleset's generation changes with its tables only", (kernel) => {
     const first = kernel.readNftGeneration();
     kernel.run({ op: "bridge.add", name: "k6t-eth0", mtu: 1500 });

@@ -118,6 +118,29 @@ test("a digest is blind to counters, handles and the order of elements", needs, 
   assert.notEqual(digest(), first);
 });
 
+test("each of several tables has its own digest", needs, (t) => {
+  const { kernel } = open(t);
+  const table = (family: "ip" | "ip6" | "inet", rule: string): NftTable => ({
+    family,
+    name: "podtap-same",
+    counters: [],
+    sets: [],
+    chains: [{ name: "c", rules: [rule] }],
+  });
+  const digests = () =>
+    Object.fromEntries(kernel.readNftTables("podtap").map(({ family, digest }) => [family, digest]));
+  kernel.run({
+    op: "nft.replace",
+    tables: [table("ip", "accept"), table("ip6", "accept"), table("inet", "drop")],
+  });
+  const first = digests();
+  assert.equal(new Set(Object.values(first)).size, 3);
+  kernel.run({ op: "nft.replace", tables: [table("ip", "drop")] });
+  const second = digests();
+  assert.notEqual(second["ip"], first["ip"]);
+  assert.deepEqual({ ...second, ip: "" }, { ...first, ip: "" });
+});
+
 test("a refused rule changes nothing and is named", needs, (t) => {
   const { kernel } = open(t);
   const good: NftTable = {
