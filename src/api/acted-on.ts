@@ -3,7 +3,7 @@
  * podtap does not act on it. A type that is missing here is read whole, or not reached. Keep in step with
  * types.ts; rules that merely check a field do not make it acted on.
  */
-const ACTED_ON: Readonly<Record<string, string>> = {
+export const ACTED_ON: Readonly<Record<string, string>> = {
   VirtualMachineSpec: "running runStrategy template",
   VirtualMachineInstanceSpec:
     "domain networks volumes hostname subdomain dnsPolicy dnsConfig terminationGracePeriodSeconds",

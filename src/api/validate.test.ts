@@ -237,6 +237,32 @@ test("disks and volumes", () => {
   ]);
 });
 
+test("firmware: one line of arguments, a UUID, a machine type", () => {
+  const boot = (args: string): string =>
+    `firmware: {kernelBoot: {kernelArgs: ${args}, container: {image: i, kernelPath: /k}}}`;
+  const domain = (text: string): readonly string[] => codes(vmi({ domain: `memory: {guest: 1Gi}, ${text}` }));
+  assert.deepEqual(domain(boot('"a b"')), []);
+  assert.deepEqual(domain(boot('"a b\\n"')), [
+    "error PT-EARLY-49 spec.domain.firmware.kernelBoot.kernelArgs",
+  ]);
+  assert.deepEqual(domain("firmware: {uuid: 5d307ca9-b3ef-428c-8861-06e72d69f223}"), []);
+  assert.deepEqual(domain("firmware: {uuid: mine}"), ["error PT-EARLY-38 spec.domain.firmware.uuid"]);
+  assert.deepEqual(domain("machine: {type: pc-q35-8.0}"), []);
+  assert.deepEqual(domain("machine: {type: pc}"), ["error PT-EARLY-39 spec.domain.machine.type"]);
+});
+
+test("a second cloud-init volume and overlong DHCP options", () => {
+  const two = vmi({
+    devices: "disks: [{name: a}, {name: b}]",
+    spec: "volumes: [{name: a, cloudInitNoCloud: {userData: x}}, {name: b, cloudInitNoCloud: {userData: x}}]",
+  });
+  assert.deepEqual(codes(two), ["error PT-EARLY-37 spec.volumes[1]"]);
+  const long = `masquerade: {}, ports: [{port: 80}], dhcpOptions: {bootFileName: ${"x".repeat(256)}}`;
+  assert.deepEqual(codes(vmi({ iface: long })), [`error PT-EARLY-40 ${NIC}.dhcpOptions.bootFileName`]);
+  const twice = vmi({ iface: "masquerade: {}, ports: [{port: 80}, {port: 80}, {port: 80, protocol: UDP}]" });
+  assert.deepEqual(codes(twice), [`warning PT-EARLY-33 ${NIC}.ports[1].port`]);
+});
+
 test("names, namespaces and labels", () => {
   const named = (metadata: string): readonly string[] =>
     codes(`apiVersion: v1\nkind: ConfigMap\nmetadata: {${metadata}}\n`);

@@ -46,6 +46,22 @@ export function kernelBoot(vmi: SpecContext): readonly Finding[] {
   return findings;
 }
 
+/** PT-EARLY-49: the domain's XML keeps no line break, and a kernel reads one line. */
+export function kernelArgsAreOneLine(vmi: SpecContext): readonly Finding[] {
+  const args = vmi.spec.domain.firmware?.kernelBoot?.kernelArgs ?? "";
+  if (!/[\n\r\t]/.test(args)) return [];
+  const at = [...vmi.path, "domain", "firmware", "kernelBoot", "kernelArgs"];
+  const message = "kernelArgs holds a line break or a tab";
+  return [
+    errorAt({
+      code: "PT-EARLY-49",
+      at,
+      message,
+      hint: "Write the arguments on one line, or begin the text with >-.",
+    }),
+  ];
+}
+
 /** PT-EARLY-38: libvirt takes no other UUID; the serial's texts are KubeVirt's. */
 export function firmwareIdentity(vmi: SpecContext): readonly Finding[] {
   const { uuid = "", serial = "" } = vmi.spec.domain.firmware ?? {};
@@ -79,4 +95,9 @@ export function machineType(vmi: SpecContext): readonly Finding[] {
   return [errorAt({ code: "PT-EARLY-39", at, message, hint: "Write q35, or leave machine out." })];
 }
 
-export const FIRMWARE_RULES: readonly SpecRule[] = [kernelBoot, firmwareIdentity, machineType];
+export const FIRMWARE_RULES: readonly SpecRule[] = [
+  kernelBoot,
+  kernelArgsAreOneLine,
+  firmwareIdentity,
+  machineType,
+];
