@@ -151,6 +151,8 @@ test("every captured dialogue goes on as it did with the client", () => {
     ["dhclient-reboot", option.ACK],
     ["dhcpcd-discover", option.ACK],
     ["dhcpcd-inform", option.ACK],
+    ["networkd-discover", option.OFFER],
+    ["networkd-request", option.ACK],
   ] as const;
   for (const [name, type] of expected) assert.equal(read(answer(capture(name))).type, type, name);
   assert.equal(answer(capture("dhclient-release"))?.refusal, "no-answer-due");

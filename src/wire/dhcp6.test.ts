@@ -82,6 +82,7 @@ test("captured client messages are what their names say", () => {
     ["dhclient6-release", RELEASE6],
     ["dhclient6-information-request", INFORMATION_REQUEST],
     ["dhcpcd6-solicit", SOLICIT],
+    ["networkd6-solicit", SOLICIT],
   ] as const;
   for (const [name, type] of expected) {
     const payload = CAPTURES.get(name)!.subarray(62);
