@@ -103,9 +103,11 @@ export class ApiClient extends HttpConnection {
    * As `kubectl apply`: makes the object, or brings the one there is to what the manifest says. Fields that an
    * earlier apply set and this manifest no longer has are removed; fields of others stay.
    */
-  async apply<T extends KubeObject>(manifest: T): Promise<Applied<T>> {
-    const info = infoOf(manifest);
-    const place = { ...namespaceOf(manifest), name: manifest.metadata.name };
+  async apply<T extends KubeObject>(given: T): Promise<Applied<T>> {
+    const info = infoOf(given);
+    // As kubectl: the namespace becomes part of what was applied, so that leaving it out later is no change.
+    const manifest = { ...given, metadata: { ...given.metadata, ...namespaceOf(given) } };
+    const place = { ...namespaceOf(given), name: given.metadata.name };
     for (let tries = 1; ; tries++) {
       try {
         const live = await this.find<T>(info, place);

@@ -30,8 +30,7 @@ export function describeObject(object: KubeObject, events: readonly KubeEvent[],
   const isVmi = kind === "VirtualMachineInstance";
   const lines = [
     ...field(header),
-    "Metadata:",
-    ...indent(mapLines(Object.fromEntries(metadata))),
+    ...(metadata.length === 0 ? [] : ["Metadata:", ...indent(mapLines(Object.fromEntries(metadata)))]),
     ...(isVmi ? describeInterfaces((object.status ?? {}) as VmiStatus) : []),
     ...Object.entries(rest).flatMap(([key, value]) => section(object, key, value)),
     ...describeEvents(events, now),
