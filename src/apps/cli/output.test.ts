@@ -199,7 +199,7 @@ Spec:
 Events:
   Type    Reason   Age               From    Message
   ----    ------   ---               ----    -------
-  Normal  Started  10s (x3 over 2m)    podtap  the guest runs
+  Normal  Started  10s (x3 over 2m)  podtap  the guest runs
 `,
   );
 });
