@@ -11,6 +11,8 @@ import type { Path } from "./path.ts";
 import { checkStructure, isPlainObject } from "./structure.ts";
 import { readYaml, type TextPosition, type YamlDocument } from "./yaml-source.ts";
 
+const MAX_TEXT = 1000;
+
 export interface ManifestFile {
   readonly name: string;
   readonly text: string;
@@ -143,14 +145,21 @@ export function labelOf(kind: string, value: object): string {
   return typeof name === "string" ? `${kind}/${name}` : kind;
 }
 
+/** Messages quote the manifest, which may hold a value of megabytes. */
+function shorten(text: string): string {
+  return text.length <= MAX_TEXT ? text : `${text.slice(0, MAX_TEXT)}…`;
+}
+
 export function toProblem(
   finding: Finding,
   label: string | undefined,
   source?: { readonly file: string; readonly locate: (path: Path) => TextPosition },
 ): Problem {
-  const { at, ...problem } = finding;
+  const { at, field, message, ...problem } = finding;
   return {
     ...problem,
+    field: shorten(field),
+    message: shorten(message),
     ...(label === undefined ? {} : { object: label }),
     ...(source === undefined ? {} : { at: { file: source.file, ...source.locate(at) } }),
   };

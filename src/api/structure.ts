@@ -30,6 +30,8 @@ export interface StructureOptions {
 
 /** KubeVirt's CRDs: `maxItems`. */
 const MAX_ITEMS = 256;
+/** Looking a name up costs; a file with more unknown fields than this is no manifest with typing mistakes. */
+const MAX_SUGGESTIONS = 100;
 const LIMITED = new Set(["interfaces", "networks", "disks", "volumes"]);
 /** Words that YAML 1.1, which kubectl reads, takes for booleans. */
 const YAML_11_BOOLEANS: ReadonlyMap<string, boolean> = new Map([
@@ -50,6 +52,7 @@ class Walk {
   readonly ruined: Path[] = [];
   readonly #options: StructureOptions;
   readonly #inert = new Set<string>();
+  #unknown = 0;
 
   constructor(options: StructureOptions) {
     this.#options = options;
@@ -104,14 +107,18 @@ class Walk {
   }
 
   #unknownField(name: string, value: object, fields: Fields, type: string, path: Path): string | undefined {
+    this.#unknown += 1;
+    const guess = this.#unknown <= MAX_SUGGESTIONS;
     const free = [...fields.keys()].filter((field) => !Object.hasOwn(value, field));
-    const near = suggest(name, free);
+    const near = guess ? suggest(name, free) : undefined;
     this.findings.push(
       errorAt({
         code: "PT-MAN-10",
         at: [...path, name],
         message: `unknown field ${JSON.stringify(shorten(name))}`,
-        hint: this.#whereInstead(name, near, fields, type),
+        hint: guess
+          ? this.#whereInstead(name, near, fields, type)
+          : "Remove it; there are too many to look each up.",
       }),
     );
     return near;

@@ -56,6 +56,7 @@ const MAX_DEPTH = 64;
 const MAX_NODES = 200_000;
 const MAX_SYNTAX_PROBLEMS = 10;
 
+type MapPair = Pair<Node | null, Node | null>;
 type Report = (
   node: Node | null | undefined,
   problem: Omit<YamlProblem, "line" | "column" | "severity">,
@@ -204,7 +205,7 @@ class Converter {
     const entries = new Map<string, unknown>();
     const merged = new Map<string, unknown>();
     const places = new Map<string, Node>();
-    for (const pair of map.items as Pair<Node | null, Node | null>[]) {
+    for (const pair of map.items as MapPair[]) {
       const key = this.#key(pair);
       if (key === undefined) continue;
       if (key === "<<" && isScalar(pair.key) && pair.key.type === "PLAIN") {
@@ -234,7 +235,7 @@ class Converter {
     return maps.flatMap((map) => (typeof map === "object" && map !== null ? Object.entries(map) : []));
   }
 
-  #key(pair: Pair<Node | null, Node | null>): string | undefined {
+  #key(pair: MapPair): string | undefined {
     const { key } = pair;
     if (isScalar(key) && ["string", "number", "boolean"].includes(typeof key.value)) {
       // kubectl turns number and boolean keys to text, too.
@@ -264,6 +265,7 @@ class LocatedDocument implements YamlDocument {
   readonly #contents: Node | null;
   readonly #anchors: ReadonlyMap<string, Node>;
   readonly #lines: LineCounter;
+  readonly #indexes = new WeakMap<YAMLMap, Map<string, MapPair>>();
 
   constructor(value: unknown, contents: Node | null, anchors: ReadonlyMap<string, Node>, lines: LineCounter) {
     this.value = value;
@@ -285,7 +287,7 @@ class LocatedDocument implements YamlDocument {
     let node = this.#resolve(this.#contents);
     let offset = node?.range?.[0] ?? 0;
     for (const part of path) {
-      const step = stepInto(node, part);
+      const step = stepInto(node, part, this.#indexes);
       if (step === undefined) return { node, offset, complete: false };
       offset = (step.place ?? step.value)?.range?.[0] ?? offset;
       node = this.#resolve(step.value);
@@ -304,14 +306,26 @@ class LocatedDocument implements YamlDocument {
 function stepInto(
   node: Node | null,
   part: string | number,
+  indexes: WeakMap<YAMLMap, Map<string, MapPair>>,
 ): { place: Node | null; value: Node | null } | undefined {
   if (isSeq(node) && typeof part === "number") {
     const item = node.items[part];
     return item === undefined ? undefined : { place: null, value: item as Node | null };
   }
   if (!isMap(node) || typeof part !== "string") return undefined;
-  const pair = node.items.find(
-    (item) => isPair(item) && isScalar(item.key) && (item.key.value === part || item.key.source === part),
-  ) as Pair<Node | null, Node | null> | undefined;
+  const index = indexes.get(node) ?? indexOf(node);
+  indexes.set(node, index);
+  const pair = index.get(part);
   return pair === undefined ? undefined : { place: pair.key, value: pair.value };
+}
+
+/** The first of equal keys, as in the value. */
+function indexOf(map: YAMLMap): Map<string, MapPair> {
+  const index = new Map<string, MapPair>();
+  for (const pair of map.items as MapPair[]) {
+    if (!isPair(pair) || !isScalar(pair.key)) continue;
+    const name = typeof pair.key.value === "string" ? pair.key.value : (pair.key.source ?? "");
+    if (!index.has(name)) index.set(name, pair);
+  }
+  return index;
 }
