@@ -6,10 +6,9 @@ import { constants } from "node:os";
 import { getSystemErrorMap } from "node:util";
 import { PodtapError, type Retry } from "../base/errors.ts";
 
-export const { EPERM, ENOENT, EINTR, ENXIO, EAGAIN, ENOMEM, EACCES, EBUSY, EEXIST, ENODEV, EINVAL } =
-  constants.errno;
-export const { EOPNOTSUPP, EADDRINUSE, EADDRNOTAVAIL, ENOBUFS, ETIMEDOUT, ECONNREFUSED } = constants.errno;
-export const { EINPROGRESS, ENETDOWN, ENETUNREACH, EHOSTUNREACH } = constants.errno;
+export const { EPERM, ENOENT, EAGAIN, EBUSY, EEXIST, ENODEV, EINVAL, EINTR, EADDRNOTAVAIL } = constants.errno;
+export const { EACCES, EINPROGRESS, ENETDOWN, ENOBUFS, ETIMEDOUT } = constants.errno;
+const { ENOMEM, EOPNOTSUPP, EADDRINUSE, ECONNREFUSED, ENETUNREACH, EHOSTUNREACH } = constants.errno;
 
 export interface KernelFacts {
   readonly errno: number;
@@ -63,11 +62,15 @@ export function inKernelWords<T>(operation: string, object: string, run: () => T
   }
 }
 
-export function kernelMessage({ errno, operation, object, said }: KernelFacts): string {
-  const words = getSystemErrorMap().get(-errno)?.[1] ?? "unknown error";
+function kernelMessage({ errno, operation, object, said }: KernelFacts): string {
+  words ??= getSystemErrorMap();
+  const kernelWords = words.get(-errno)?.[1] ?? "unknown error";
   const explanation = said === undefined || said === "" ? "" : `: ${said}`;
-  return `cannot ${operation} ${object}: ${words} (${errnoName(errno)})${explanation}`;
+  return `cannot ${operation} ${object}: ${kernelWords} (${errnoName(errno)})${explanation}`;
 }
+
+/** Made on first use: most runs end without an error. */
+let words: ReturnType<typeof getSystemErrorMap> | undefined;
 
 const names: ReadonlyMap<number, string> = new Map(
   // Of two names of one number the first is the one in use: EAGAIN before EWOULDBLOCK.

@@ -14,26 +14,21 @@ export const CLONE_NEWNS = 0x00020000;
 export const MS_BIND = 0x1000;
 export const MNT_DETACH = 2;
 
-export const AF_UNIX = 1;
 export const AF_INET = 2;
 export const AF_INET6 = 10;
 export const AF_NETLINK = 16;
 export const AF_PACKET = 17;
 export const SOCK_STREAM = 1;
-export const SOCK_DGRAM = 2;
 export const SOCK_RAW = 3;
 export const SOCK_NONBLOCK = 0o4000;
-export const SOCK_CLOEXEC = 0o2000000;
+const SOCK_CLOEXEC = 0o2000000;
 export const SOL_SOCKET = 1;
 export const SO_ERROR = 4;
 export const SO_RCVBUF = 8;
 export const SO_PEERCRED = 17;
 export const SO_ATTACH_FILTER = 26;
-export const MSG_DONTWAIT = 0x40;
-export const MSG_TRUNC = 0x20;
 const MFD_CLOEXEC = 1;
-export const POLLIN = 1;
-export const POLLOUT = 4;
+const POLLIN = 1;
 
 type Bytes = Uint8Array;
 
@@ -220,7 +215,7 @@ export function abortProcess(): never {
   throw new Error("abort() returned");
 }
 
-export function int32(value: number): Bytes {
+function int32(value: number): Bytes {
   const bytes = new Uint8Array(4);
   new DataView(bytes.buffer).setInt32(0, value, true);
   return bytes;

@@ -44,7 +44,7 @@ export function watchLinkSocket(fd: number, onEvent: (event: LinkEvent) => void)
   });
 }
 
-export function linkEvents(datagram: Uint8Array): readonly LinkEvent[] {
+function linkEvents(datagram: Uint8Array): readonly LinkEvent[] {
   return decodeMessages(datagram).flatMap(({ type, payload }): readonly LinkEvent[] => {
     const about = type === RTM_NEWLINK || type === RTM_DELLINK;
     if (!about || payload[0] === AF_BRIDGE) return [];

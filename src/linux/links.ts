@@ -60,7 +60,7 @@ export function readRoutes(rtnetlink: Rtnetlink): readonly ObservedRoute[] {
 }
 
 /** undefined where there is no link of that name. */
-export function findLink(rtnetlink: Rtnetlink, name: string): LinkInfo | undefined {
+function findLink(rtnetlink: Rtnetlink, name: string): LinkInfo | undefined {
   if (!isLinkName(name)) {
     const said = "not a link name that podtap accepts";
     throw new KernelError({
@@ -70,13 +70,15 @@ export function findLink(rtnetlink: Rtnetlink, name: string): LinkInfo | undefin
       said,
     });
   }
-  try {
-    const [payload] = rtnetlink.ask(RTM_GETLINK, encodeLinkQuestion(name), "look for the link", name);
-    return payload === undefined ? undefined : decodeLink(payload);
-  } catch (thrown) {
-    if (errnoOf(thrown) === ENODEV) return undefined;
-    throw thrown;
-  }
+  const [payload] = rtnetlink.ask({
+    type: RTM_GETLINK,
+    payload: encodeLinkQuestion(name),
+    operation: "look for the link",
+    object: name,
+    // Absence is an answer, and an exception would cost more than the question.
+    accept: [ENODEV],
+  });
+  return payload === undefined ? undefined : decodeLink(payload);
 }
 
 export function needLink(rtnetlink: Rtnetlink, name: string, operation: string): LinkInfo {

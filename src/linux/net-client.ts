@@ -39,7 +39,7 @@ export function inlineNetClient(): NetClient {
   return netClient(inlineJobs(netJobs));
 }
 
-export function netClient<J extends NetJobs>(client: JobClient<J>): NetClient<J> {
+function netClient<J extends NetJobs>(client: JobClient<J>): NetClient<J> {
   // J has at least these jobs, which TypeScript cannot conclude inside a generic.
   const jobs = client as unknown as JobClient<NetJobs>;
   return {

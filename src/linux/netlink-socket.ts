@@ -58,11 +58,14 @@ export interface Change {
   readonly hint?: string;
 }
 
+/** Something to be asked; the same words. */
+export type Question = Omit<Change, "flags">;
+
 export interface NetlinkSocket {
   /** Sends all in one batch; throws for the first that failed, after all were tried. */
   change(...changes: readonly Change[]): void;
-  /** Payloads of the answers to a question. */
-  ask(type: number, payload: Uint8Array, operation: string, object: string): readonly Uint8Array[];
+  /** Payloads of the answers to a question; none where it ends in an accepted errno. */
+  ask(question: Question): readonly Uint8Array[];
   /** Payloads of all entries, from one uninterrupted dump. */
   dump(type: number, payload: Uint8Array, object: string): readonly Uint8Array[];
   close(): void;
@@ -98,17 +101,12 @@ export function openNetlinkSocket(protocol: number): NetlinkSocket {
     }
   };
 
-  const ask = (
-    type: number,
-    payload: Uint8Array,
-    operation: string,
-    object: string,
-  ): readonly Uint8Array[] => {
+  const ask = ({ type, payload, operation, object, accept, hint }: Question): readonly Uint8Array[] => {
     const question = request(type, NLM_F_ACK, payload);
     send(fd, encodeMessage(question), 0, object);
-    const answer = collect(fd, question.sequence);
-    if (answer.ack.errno !== 0) throw new KernelError({ ...answer.ack, operation, object });
-    return answer.payloads;
+    const { ack, payloads } = collect(fd, question.sequence);
+    if (ack.errno === 0 || accept?.includes(ack.errno)) return payloads;
+    throw new KernelError({ ...ack, operation, object, hint });
   };
 
   const dump = (type: number, payload: Uint8Array, object: string): readonly Uint8Array[] => {

@@ -32,7 +32,8 @@ const families: ReadonlyMap<number, NftFamily> = new Map([
 export function readNftGeneration(): number {
   return ask((socket) => {
     const object = "the ruleset's generation";
-    const [answer] = socket.ask(NFT_MSG_GETGEN, new Uint8Array(NFGENMSG), "read", object);
+    const payload = new Uint8Array(NFGENMSG);
+    const [answer] = socket.ask({ type: NFT_MSG_GETGEN, payload, operation: "read", object });
     const id = answer && decodeAttributes(answer.subarray(NFGENMSG)).get(NFTA_GEN_ID);
     if (id === undefined || id.length < 4) {
       throw new KernelError({ errno: EINVAL, operation: "read", object, said: "no number in the answer" });

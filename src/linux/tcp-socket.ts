@@ -51,11 +51,30 @@ export interface PeerCredentials {
   readonly pid: number;
   readonly uid: number;
   readonly gid: number;
+  /** Supplementary ones; none where there are more than anybody has. */
+  readonly groups: readonly number[];
 }
+
+/** asm-generic/socket.h; since Linux 4.13. */
+const SO_PEERGROUPS = 59;
+const GROUPS_MAX = 1024;
 
 /** Who connected to a Unix socket, as the kernel knows it (SO_PEERCRED); of the moment of connecting. */
 export function peerCredentials(fd: number): PeerCredentials {
   const value = socketOption(fd, SOL_SOCKET, SO_PEERCRED, 12, "a Unix socket");
   const view = new DataView(value.buffer);
-  return { pid: view.getInt32(0, true), uid: view.getUint32(4, true), gid: view.getUint32(8, true) };
+  const [pid, uid, gid] = [view.getInt32(0, true), view.getUint32(4, true), view.getUint32(8, true)];
+  return { pid, uid, gid, groups: peerGroups(fd) };
+}
+
+function peerGroups(fd: number): readonly number[] {
+  try {
+    const value = socketOption(fd, SOL_SOCKET, SO_PEERGROUPS, 4 * GROUPS_MAX, "a Unix socket");
+    const view = new DataView(value.buffer, value.byteOffset, value.byteLength);
+    return Array.from({ length: value.byteLength / 4 }, (_, i) => view.getUint32(4 * i, true));
+  } catch (thrown) {
+    // ERANGE: too many. Who is let in by uid or first group still is.
+    if (thrown instanceof KernelError) return [];
+    throw thrown;
+  }
 }

@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
 import { readdirSync } from "node:fs";
 import { type TestContext, test } from "node:test";
+import { setImmediate } from "node:timers/promises";
 import { messageOf } from "../../src/base/errors.ts";
 import type { Cidr } from "../../src/base/ip.ts";
 import { type OpenKernel, openKernel } from "../../src/linux/kernel.ts";
@@ -87,6 +89,32 @@ test("more links and addresses than fit a datagram are listed whole", needs, (t)
   for (let i = 0; i < 60; i++) {
     assert.deepEqual(links.find(({ name }) => name === `br${i}`)?.addresses, [`10.9.${i}.1/24`]);
   }
+});
+
+test("a dump is whole while others add and delete links", needs, async (t) => {
+  const { kernel, pod } = open(t);
+  const stable = Array.from({ length: 50 }, (_, i) => `br${i}`);
+  for (const name of stable) kernel.run({ op: "bridge.add", name, mtu: 1500 });
+  const churn = spawn("ip", ["-n", pod.name, "-batch", "-"], { stdio: ["pipe", "ignore", "inherit"] });
+  const lines = Array.from(
+    { length: 20 },
+    (_, i) => `link add p${i} mtu ${1400 + i} type veth peer name q${i}\nlink delete p${i}\n`,
+  );
+  churn.stdin.end(lines.join(""));
+  let ended = false;
+  churn.on("exit", () => {
+    ended = true;
+  });
+  let dumps = 0;
+  while (!ended) {
+    const names = kernel.readLinks().map(({ name }) => name);
+    assert.equal(new Set(names).size, names.length);
+    for (const name of stable) assert.ok(names.includes(name), name);
+    dumps += 1;
+    await setImmediate();
+  }
+  assert.equal(churn.exitCode, 0);
+  assert.ok(dumps > 1);
 });
 
 test("a digest is blind to counters, handles and the order of elements", needs, (t) => {
