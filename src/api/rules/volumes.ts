@@ -11,7 +11,7 @@ import type { AdmittedVolume, SpecContext, SpecRule } from "./spec-context.ts";
 /** What podtap makes disks of. */
 const SUPPORTED = ["containerDisk", "cloudInitNoCloud", "emptyDisk"];
 /** Of an image reference only its characters are judged here; `docker://` and spaces are the usual mistakes. */
-const IMAGE = /^[a-zA-Z0-9][a-zA-Z0-9._\-/:@]{0,511}$/;
+const IMAGE = /^[a-zA-Z0-9[][a-zA-Z0-9._\-/:@[\]]{0,511}$/;
 
 interface VolumeEntry {
   readonly volume: AdmittedVolume;
