@@ -23,7 +23,7 @@ export type StatusReason =
   | "ServiceUnavailable"
   | "Timeout";
 
-export interface StatusCause {
+interface StatusCause {
   readonly reason: string;
   readonly message: string;
   readonly field?: string;

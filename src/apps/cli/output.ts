@@ -44,7 +44,7 @@ export async function renderObjects(
 }
 
 /** `virtualmachine.kubevirt.io/web`, `pod/x`: what `kubectl get -o name` prints. */
-export function qualifiedName(object: KubeObject): string {
+function qualifiedName(object: KubeObject): string {
   const info = resourceOf(object);
   return `${info === undefined ? object.kind.toLowerCase() : qualifiedKind(info)}/${object.metadata.name}`;
 }

@@ -58,7 +58,8 @@ export async function serveApi(options: ApiServerOptions): Promise<ApiServer> {
 class Api implements ApiServer {
   readonly #options: ApiServerOptions;
   readonly #server: Server;
-  readonly #closing = new AbortController();
+  /** One a request that is being answered; node's `AbortSignal.any` would keep every one ever made. */
+  readonly #open = new Set<AbortController>();
   readonly #peers = new WeakMap<Duplex, PeerCredentials>();
   readonly #upgraded = new Set<Duplex>();
 
@@ -101,7 +102,7 @@ class Api implements ApiServer {
   }
 
   async close(): Promise<void> {
-    this.#closing.abort();
+    for (const request of this.#open) request.abort();
     const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
     for (const socket of this.#upgraded) socket.destroy();
     this.#server.closeAllConnections();
@@ -121,9 +122,7 @@ class Api implements ApiServer {
 
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     try {
-      const gone = new AbortController();
-      response.once("close", () => gone.abort());
-      const asked = this.#ask(request, AbortSignal.any([gone.signal, this.#closing.signal]));
+      const asked = this.#ask(request, this.#signalUntil(response));
       const handler = this.#routeFor(asked);
       if (handler === undefined) await this.#answerOwn({ ...asked, response });
       else if (handler.serve !== undefined) await handler.serve({ ...asked, response });
@@ -136,14 +135,11 @@ class Api implements ApiServer {
   }
 
   async #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
-    const gone = new AbortController();
+    const signal = this.#signalUntil(socket);
     this.#upgraded.add(socket);
-    socket.once("close", () => {
-      this.#upgraded.delete(socket);
-      gone.abort();
-    });
+    socket.once("close", () => this.#upgraded.delete(socket));
     // Without a listener a broken pipe would end the process; whoever owns the stream sees `close`.
-    socket.on("error", () => gone.abort());
+    socket.on("error", () => socket.destroy());
     let accepted = false;
     const accept = (headers: Readonly<Record<string, string>> = {}): Duplex => {
       accepted = true;
@@ -152,7 +148,7 @@ class Api implements ApiServer {
       return socket;
     };
     try {
-      const asked = this.#ask(request, AbortSignal.any([gone.signal, this.#closing.signal]));
+      const asked = this.#ask(request, signal);
       const handler = this.#routeFor(asked);
       if (handler?.stream === undefined) throw unknownResource();
       await handler.stream({ ...asked, protocol: request.headers.upgrade ?? "", accept });
@@ -162,6 +158,17 @@ class Api implements ApiServer {
       if (accepted) socket.destroy();
       else socket.end(refusal(error));
     }
+  }
+
+  /** Aborts when the client has gone or the server closes. */
+  #signalUntil(connection: ServerResponse | Duplex): AbortSignal {
+    const controller = new AbortController();
+    this.#open.add(controller);
+    connection.once("close", () => {
+      this.#open.delete(controller);
+      controller.abort();
+    });
+    return controller.signal;
   }
 
   #ask(request: IncomingMessage, signal: AbortSignal): Asked {

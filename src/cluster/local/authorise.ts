@@ -31,6 +31,6 @@ export function isAllowed(peer: PeerCredentials, ownUid: number, policy: AccessP
 export function notAllowed(peer: PeerCredentials | undefined): ApiError {
   const who = peer === undefined ? "a process the kernel does not name" : `uid ${peer.uid} (gid ${peer.gid})`;
   return new ApiError(403, "Forbidden", `${who} may not use this podtap`, {
-    hint: "run the command with sudo, or have root add the user or group to the node daemon's allowed list",
+    hint: "run the command with sudo, or have root add the uid to allowedUids or a group to allowedGids in podtap's configuration",
   });
 }

@@ -44,6 +44,3 @@ export interface ApiRoute {
   /** Undefined: not mine. Asked before the server's own paths, in order. */
   match(method: string, segments: readonly string[]): RouteHandler | undefined;
 }
-
-/** Raw bytes after a 101: what podtap's own client asks for. */
-export const STREAM_PROTOCOL = "podtap-stream";

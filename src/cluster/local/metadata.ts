@@ -33,7 +33,7 @@ const FORMS = {
 } as const;
 
 /** Random characters that follow `generateName`; Kubernetes cuts the base so that the result fits 63. */
-export const GENERATED_SUFFIX = 5;
+const GENERATED_SUFFIX = 5;
 const GENERATED_BASE_MAX = 63 - GENERATED_SUFFIX;
 
 export function generatedName(base: string, suffix: string): string {

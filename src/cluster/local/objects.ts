@@ -295,6 +295,6 @@ export class Objects {
 }
 
 /** RFC 3339 in whole seconds, as `metav1.Time` is written. */
-export function timestamp(clock: Clock): string {
+function timestamp(clock: Clock): string {
   return new Date(clock.now()).toISOString().replace(/\.\d+Z$/, "Z");
 }

@@ -82,7 +82,7 @@ export const PRINTER_COLUMNS: Readonly<Record<string, readonly PrinterColumn[]>>
 export const DEFAULT_COLUMNS: readonly PrinterColumn[] = [age("Age")];
 
 /** Value at a dotted path; numbers index lists. */
-export function at(value: unknown, path: string): unknown {
+function at(value: unknown, path: string): unknown {
   let here: unknown = value;
   for (const part of path.split(".")) {
     here = typeof here === "object" && here !== null ? (here as Record<string, unknown>)[part] : undefined;

@@ -5,7 +5,7 @@ import { ApiError, badRequest } from "../api-error.ts";
 import { decodeKubeProtobuf, PROTOBUF } from "./protobuf-body.ts";
 
 /** As kube-apiserver's limit for a request body (`MaxRequestBodyBytes`). */
-export const BODY_MAX = 3 << 20;
+const BODY_MAX = 3 << 20;
 /** Far deeper than any manifest; recursion over what passes cannot exhaust the stack. */
 const DEPTH_MAX = 100;
 

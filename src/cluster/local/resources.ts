@@ -34,13 +34,13 @@ export interface ResourceInfo extends Resource {
 type Row = Resource & Partial<ResourceInfo>;
 
 /** The operator's own configuration object; binding plugins are registered in it. */
-export const KUBEVIRTS: Resource = {
+const KUBEVIRTS: Resource = {
   group: "kubevirt.io",
   version: "v1",
   plural: "kubevirts",
   kind: "KubeVirt",
 };
-export const NODES: Resource = { group: "", version: "v1", plural: "nodes", kind: "Node" };
+const NODES: Resource = { group: "", version: "v1", plural: "nodes", kind: "Node" };
 
 const ROWS: readonly Row[] = [
   { ...NAMESPACES, shortNames: ["ns"], namespaced: false, nameForm: "label", fields: ["status.phase"] },

@@ -57,7 +57,7 @@ function splitOutsideParentheses(text: string): string[] {
 }
 
 /** `metadata.name=web,status.phase!=Running`; fields are those the resource's row lists. */
-export function parseFieldSelector(text: string | undefined, resource: ResourceInfo): Selects {
+function parseFieldSelector(text: string | undefined, resource: ResourceInfo): Selects {
   const terms = (text ?? "")
     .split(",")
     .filter((term) => term.trim() !== "")
