@@ -148,7 +148,8 @@ export function isReady(socketPath: string): Promise<boolean> {
   return new Promise((resolve, reject) => {
     const asked = request({ socketPath, path: "/readyz", timeout: 5000, agent: false }, (answer) => {
       answer.resume();
-      resolve(answer.statusCode === 200);
+      // 403: it is there, and will say in full why it does not listen to this user.
+      resolve(answer.statusCode === 200 || answer.statusCode === 403);
     });
     asked.once("error", (failure) => {
       if ((failure as NodeJS.ErrnoException).code === "EACCES") reject(notAllowed(socketPath, failure));

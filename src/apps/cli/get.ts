@@ -174,6 +174,7 @@ function finish({ terminal, verbose }: Context, failures: readonly unknown[]): E
   const [first] = failures;
   if (first === undefined) return EXIT.done;
   if (!(first instanceof ApiError)) throw first;
-  for (const failure of failures) terminal.note(renderFailure(failure, verbose));
+  const texts = new Set(failures.map((failure) => renderFailure(failure, verbose)));
+  for (const text of texts) terminal.note(text);
   return EXIT.failed;
 }

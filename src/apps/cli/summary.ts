@@ -55,7 +55,9 @@ function nicRows(nic: VmiInterfaceStatus, spec: InterfaceSpec | undefined): read
 export function portsOf({ ports = [], portRanges = [] }: InterfaceSpec): string {
   const shown = [
     ...ports.map(({ name, port, protocol }) => `${port}/${protocol ?? "TCP"}${name ? ` ${name}` : ""}`),
-    ...portRanges.map(({ start, end, protocol }) => `${start}-${end}/${protocol}`),
+    ...portRanges.map(
+      ({ start, end, protocol }) => `${start === end ? start : `${start}-${end}`}/${protocol}`,
+    ),
   ];
   return shown.join(", ") || "none declared";
 }

@@ -35,7 +35,8 @@ export function systemTerminal(): Terminal {
   return {
     live,
     get columns() {
-      return process.stderr.columns ?? 80;
+      // 0 on a terminal that does not know its size.
+      return process.stderr.columns || 80;
     },
     out: (text) => void process.stdout.write(text),
     note: (text) => void process.stderr.write(shown === "" ? text : `${CLEAR_LINE}${text}${shown}`),

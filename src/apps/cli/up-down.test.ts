@@ -1,6 +1,6 @@
 /** `up`, `down`, `get` and `describe` against the real API and controllers; only the machine is a stand-in. */
 import assert from "node:assert/strict";
-import { writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import { startPodlessDaemon } from "../../../test/support/podless-daemon.ts";
@@ -133,7 +133,26 @@ test("Ctrl-C says what is left and exits with 130", async () => {
   stop.abort();
   const { code, err } = await running;
   assert.equal(code, 130);
-  assert.match(err, /left as made: virtualmachine\.kubevirt\.io\/stuck-c; podtap down removes them/);
+  assert.match(
+    err,
+    /left as made: virtualmachine\.kubevirt\.io\/stuck-c; podtap down .*stuck-c\.yaml removes them/,
+  );
+});
+
+test("a manifest that changed while its VM runs is not passed off as in force", async () => {
+  const file = manifest("changed");
+  await cli("up", file, "--timeout", "20s");
+  writeFileSync(file, readFileSync(file, "utf8").replace("port: 80", "port: 81"));
+  const vm = await cli("up", file, "--timeout", "20s");
+  assert.equal(vm.code, 0, vm.err);
+  assert.match(vm.err, /note: vm\/changed changed, and its instance runs on as it was/);
+  const lone = manifest("changed-lone", "", "VirtualMachineInstance");
+  await cli("up", lone, "--timeout", "20s");
+  assert.doesNotMatch((await cli("up", lone, "--timeout", "20s")).err, /error|note/);
+  writeFileSync(lone, readFileSync(lone, "utf8").replace("port: 80", "port: 81"));
+  const vmi = await cli("up", lone, "--timeout", "20s");
+  assert.equal(vmi.code, 1);
+  assert.match(vmi.err, /vmi\/changed-lone runs with another spec, and an instance cannot be changed/);
 });
 
 test("get prints tables, several kinds with their names, and objects in every format", async () => {

@@ -21,8 +21,8 @@ export interface WaitOptions {
   readonly timeoutMs: number;
   /** RFC 3339. */
   readonly since: string;
-  /** Several VMs: lines say whose they are. */
-  readonly several: boolean;
+  /** Several VMs: lines say whose they are, in a column this wide. */
+  readonly aboutWidth?: number;
 }
 
 export async function waitFor(
@@ -44,7 +44,7 @@ export async function waitFor(
         onEvent: (event) => {
           if (event.type === "Warning") warnings.push(event);
           progress.step({
-            ...(options.several && { about: target.name }),
+            ...(options.aboutWidth !== undefined && { about: target.name.padEnd(options.aboutWidth) }),
             name: event.reason,
             detail: event.message,
             warning: event.type === "Warning",
@@ -95,15 +95,15 @@ export function upError(target: WaitTarget, waited: Waited, program: string): Po
   return new PodtapError({
     code: "PT-CLI-1",
     message: `${target.name} did not come up: ${waited.message} (${waited.reason})`,
-    hint: `${hintFor(waited.reason)}; all of it: ${program} describe${flags} vmi ${target.name}`,
+    hint: `${hintFor(waited.reason, `${program} logs${flags} ${target.name}`)}; all of it: ${program} describe${flags} vmi ${target.name}`,
   });
 }
 
-function hintFor(reason: string): string {
+function hintFor(reason: string, logs: string): string {
   if (/image/i.test(reason)) return "check the image's name, or use another with --image-override FROM=TO";
   if (/network|sandbox|cni|attach/i.test(reason))
     return "the pod's network could not be made; is another VM using it, or a CNI plugin missing?";
   if (/wire|plan/i.test(reason)) return "the wiring failed; 'podtap plan FILE' shows what was to be done";
   if (/memory|schedul/i.test(reason)) return "the machine lacks what the VM asks for; lower memory or CPUs";
-  return "the launcher's log says more: podtap logs NAME";
+  return `the launcher's log may say more: ${logs}`;
 }

@@ -17,6 +17,7 @@ import { displayName, inApplyOrder, resourceFor } from "./objects.ts";
 import { visibleLines } from "./output-text.ts";
 import { Progress } from "./progress.ts";
 import { removeObjects } from "./remove.ts";
+import { judgeRunningChange } from "./running-change.ts";
 import { cloudInitUser } from "./ssh-login.ts";
 import { startHalted } from "./start-halted.ts";
 import { summary } from "./summary.ts";
@@ -36,13 +37,14 @@ export interface UpOptions {
 
 export async function up(context: Context, files: readonly string[], options: UpOptions): Promise<ExitCode> {
   const overrides = parseOverrides(options.imageOverride ?? []);
-  const valid = await loadValid(context, [...files, ...(options.filename ?? [])], options.namespace);
+  const sources = [...files, ...(options.filename ?? [])];
+  const valid = await loadValid(context, sources, options.namespace);
   const wanted = options.start ? valid.map((object) => start(context, object)) : valid;
   const client = await connect(context);
   if (Object.keys(overrides).length > 0) {
     await client.request("/podtap/v1/config/image-overrides", { method: "PUT", body: overrides });
   }
-  const run = new UpRun(context, client, options);
+  const run = new UpRun(context, client, sources, options);
   try {
     return await run.go(inApplyOrder(wanted));
   } catch (thrown) {
@@ -57,8 +59,10 @@ class UpRun {
   readonly #progress: Progress;
   readonly #applied: Applied[] = [];
   readonly #since: string;
+  readonly #sources: readonly string[];
 
-  constructor(context: Context, client: ApiClient, options: UpOptions) {
+  constructor(context: Context, client: ApiClient, sources: readonly string[], options: UpOptions) {
+    this.#sources = sources;
     this.#context = context;
     this.#client = client;
     this.#options = options;
@@ -106,14 +110,16 @@ class UpRun {
       );
     } else if (made.length > 0) {
       const names = made.map(({ object }) => displayName(object));
-      const program = programName(this.#context);
-      terminal.note(`left as made: ${names.join(", ")}; ${program} down removes them\n`);
+      const down = `${programName(this.#context)} down ${this.#sources.join(" ")}`;
+      terminal.note(`left as made: ${names.join(", ")}; ${down} removes them\n`);
     }
     if (signal.aborted) return EXIT.interrupted;
     throw thrown;
   }
 
   async #apply(object: KubeObject): Promise<void> {
+    const note = await judgeRunningChange(this.#client, object, programName(this.#context));
+    if (note !== undefined) this.#context.terminal.note(`note: ${note}\n`);
     const applied = await this.#client.apply(object);
     // Answers carry what the server made of the object; what kind it is, the manifest said.
     this.#applied.push({
@@ -145,7 +151,7 @@ class UpRun {
       until: wait === "agent" ? ("agent" as const) : ("running" as const),
       timeoutMs: timeout,
       since: this.#since,
-      several: targets.length > 1,
+      ...(targets.length > 1 && { aboutWidth: Math.max(...targets.map(({ name }) => name.length)) }),
     };
     return Promise.all(
       targets.map(

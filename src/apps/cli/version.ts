@@ -20,7 +20,8 @@ export async function printVersion(context: Context, options: VersionOptions): P
     return EXIT.done;
   }
   const lines = [["podtap", VERSION], ["node", client.node], ...daemonLines(daemon, paths.socket)];
-  terminal.out(lines.map(([key = "", value]) => `${key.padEnd(16)}${value}\n`).join(""));
+  const width = Math.max(...lines.map(([key = ""]) => key.length)) + 2;
+  terminal.out(lines.map(([key = "", value]) => `${key.padEnd(width)}${value}\n`).join(""));
   return EXIT.done;
 }
 
@@ -36,6 +37,7 @@ function daemonLines(daemon: Info | undefined, socket: string): readonly (readon
 }
 
 function plainText(value: unknown): string {
+  if (Array.isArray(value)) return value.map(plainText).join(" ");
   if (typeof value === "object" && value !== null) {
     return Object.entries(value)
       .map(([key, inner]) => `${key} ${plainText(inner)}`)
