@@ -166,11 +166,7 @@ test("limits are in force before a sandboxed program runs", root, async (t) => {
   assert.match(groups, new RegExp(`memory:/podtap/${here.spec.podId}$|^0::/podtap/${here.spec.podId}$`, "m"));
   assert.ok(cgroupProcesses(here.spec.podId).includes(sandbox.pid1));
   const hungry = port.spawnInSandbox(sandbox, {
-    argv: [
-      process.execPath.startsWith("/usr") ? process.execPath : "/usr/bin/python3",
-      "-c",
-      "x = bytearray(300 << 20)",
-    ],
+    argv: ["/bin/dd", "if=/dev/zero", "of=/dev/null", "bs=300M", "count=1"],
     env: {},
     uid: 107,
     gid: 107,
@@ -228,6 +224,14 @@ test("a sandbox is adopted by its record and destroyed twice", root, async (t) =
       code: "PT-SANDBOX-8",
     },
   );
+});
+
+test("a sandbox made anew kills what an earlier start of the pod left", root, async (t) => {
+  const here = place(t, "again");
+  const first = port.createSandbox(here.spec);
+  const second = port.createSandbox(here.spec);
+  await eventually("the first is gone", () => port.adoptSandbox(first) === undefined || undefined);
+  assert.ok(port.adoptSandbox(second));
 });
 
 test("what a daemon killed at any moment left of a sandbox is found and removed", root, async (t) => {

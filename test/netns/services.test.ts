@@ -9,6 +9,7 @@ import type { Pod, Service } from "../../src/api/types.ts";
 import type { Cidr, Ip } from "../../src/base/ip.ts";
 import { type Cni, createCni } from "../../src/cluster/local/cni/cni.ts";
 import { defaultNetwork, POD_BRIDGE } from "../../src/cluster/local/cni/default-network.ts";
+import { needsHairpin, setHairpin } from "../../src/cluster/local/cni/hairpin.ts";
 import { enableForwarding } from "../../src/cluster/local/cni/host-forwarding.ts";
 import { deletePodBridge, makePodBridge } from "../../src/cluster/local/cni/pod-bridge.ts";
 import { podAddresses } from "../../src/cluster/local/cni/result.ts";
@@ -253,6 +254,18 @@ for (const bridgeNetfilter of [false, true]) {
     assert.ok(rejected && rejected.packets >= 8);
   });
 }
+
+test("a pod still reaches itself when bridge netfilter is switched on under it", root, async (t) => {
+  const { pods } = await host(t, false, 1);
+  const [pod] = pods as [RunningPod];
+  assert.equal(needsHairpin(readSysctl), false);
+  writeSysctl("net/bridge/bridge-nf-call-iptables", "1");
+  assert.equal(needsHairpin(readSysctl), true);
+  assert.equal(setHairpin(POD_BRIDGE, true).length, 1);
+  assert.deepEqual(setHairpin(POD_BRIDGE, true), []);
+  assert.match(await ask(pod, "tcp", WEB[0], 80), /^p0 /);
+  assert.deepEqual(setHairpin("nobridge0", true), []);
+});
 
 test("several endpoints all get connections, and a changed Service sends to the new one", root, async (t) => {
   const { pods, apply } = await host(t, true, 3);

@@ -1,9 +1,7 @@
 /**
- * What local pods need of the machine beside the engine's Kernel: network namespaces, sandboxes and nftables of
- * the host. `src/linux/sandbox` and `src/linux/netns.ts` implement these; the composition root puts them together.
+ * What local pods need of the machine to live in: a sandbox each. `src/linux/sandbox` is one; the composition root
+ * puts them together.
  */
-import type { ObservedLink, ObservedRoute } from "../../plan/observed.ts";
-
 export interface SandboxLimits {
   readonly memoryBytes?: number;
   readonly cpuMillis?: number;
@@ -44,7 +42,10 @@ export interface SandboxProcess {
 }
 
 export interface Sandboxes {
-  /** The namespace must exist; its links need not, so that CNI may run meanwhile. Some milliseconds, synchronous. */
+  /**
+   * The namespace must exist; its links need not, so that CNI may run meanwhile. Some milliseconds, synchronous.
+   * What an earlier start left of this pod is killed.
+   */
   createSandbox(spec: SandboxSpec): SandboxRecord;
   spawnInSandbox(
     sandbox: SandboxRecord,
@@ -66,17 +67,4 @@ export interface Sandboxes {
   /** Pods of which something is left, by their control groups. */
   listSandboxes(): readonly string[];
   processesInNetns(path: string): readonly number[];
-}
-
-/** Network namespaces by path. */
-export interface Namespaces {
-  createNetns(path: string): void;
-  deleteNetns(path: string): void;
-  listNetns(folder: string): readonly string[];
-}
-
-/** The host's own network, as read by the engine's Kernel on it. */
-export interface HostNetwork {
-  readonly links: readonly ObservedLink[];
-  readonly routes: readonly ObservedRoute[];
 }

@@ -4,15 +4,16 @@
  * hidden. Idempotent; a group is found again by its name.
  */
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
+import { constants } from "node:os";
 import { join } from "node:path";
-import { EBUSY, EEXIST, ENOENT, errnoOf, inKernelWords } from "../errno.ts";
+import { errnoOf, inKernelWords } from "../errno.ts";
 import type { SandboxLimits } from "./types.ts";
 
 const PARENT = "podtap";
 const CONTROLLERS = ["memory", "cpu", "pids"] as const;
 type Controller = (typeof CONTROLLERS)[number];
 const CPU_PERIOD_US = 100_000;
-const ESRCH = 3;
+const { EBUSY, EEXIST, EINVAL, ENOENT, ENOTEMPTY, ESRCH } = constants.errno;
 
 export interface Hierarchies {
   /** Mount point of the unified hierarchy, when it has our controllers. */
@@ -145,7 +146,7 @@ function openControllers(unified: string): void {
   mkdirSync(join(unified, PARENT), { recursive: true });
   for (const folder of [unified, join(unified, PARENT)]) {
     for (const controller of CONTROLLERS) {
-      unlessErrno([EBUSY, ENOENT, 22], () =>
+      unlessErrno([EBUSY, ENOENT, EINVAL], () =>
         writeFileSync(join(folder, "cgroup.subtree_control"), `+${controller}`),
       );
     }
@@ -153,7 +154,10 @@ function openControllers(unified: string): void {
 }
 
 function removeFolder(folder: string): boolean {
-  return unlessErrno([EBUSY, 39, EEXIST], () => unlessErrno([ENOENT], () => rmdirSync(folder)) || true);
+  return unlessErrno(
+    [EBUSY, ENOTEMPTY, EEXIST],
+    () => unlessErrno([ENOENT], () => rmdirSync(folder)) || true,
+  );
 }
 
 function unlessErrno(expected: readonly number[], run: () => void): boolean {

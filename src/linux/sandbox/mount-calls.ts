@@ -2,8 +2,9 @@
  * The system calls of building a sandbox's file system that libc.ts does not have: synchronous, in the calling
  * thread, a KernelError on failure.
  */
+import { constants } from "node:os";
 import koffi from "koffi";
-import { ENOENT, KernelError } from "../errno.ts";
+import { KernelError } from "../errno.ts";
 
 export const CLONE_NEWIPC = 0x08000000;
 export const CLONE_NEWPID = 0x20000000;
@@ -127,6 +128,8 @@ function check(result: number, operation: string, object: string): void {
     operation,
     object,
     // The general hint is about nft and links.
-    ...(errno === ENOENT && { hint: "the directory to mount on, or the file to mount, is not there" }),
+    ...(errno === constants.errno.ENOENT && {
+      hint: "the directory to mount on, or the file to mount, is not there",
+    }),
   });
 }

@@ -1,10 +1,11 @@
 /** Processes by what identifies them for good: pid with start time, or the network namespace they are in. */
 import { readdirSync, readFileSync, statSync } from "node:fs";
+import { constants } from "node:os";
 import { setTimeout as sleep } from "node:timers/promises";
 import { PodtapError } from "../../base/errors.ts";
-import { EACCES, ENOENT, errnoOf } from "../errno.ts";
+import { errnoOf } from "../errno.ts";
 
-const ESRCH = 3;
+const { EACCES, ENOENT, ESRCH } = constants.errno;
 const POLL_MS = 2;
 
 /** Field 22 of /proc/PID/stat; undefined when there is no such process, or only its zombie. */

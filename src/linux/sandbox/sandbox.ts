@@ -23,7 +23,7 @@ const POD_ID = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$/;
 const HOSTNAME = /^[A-Za-z0-9]([A-Za-z0-9.-]{0,62}[A-Za-z0-9])?$/;
 const KILL_DEADLINE_MS = 10_000;
 const NOBODY = 65_534;
-/** Tells the host's name for nothing but reaping. */
+/** Adopts and reaps what the sandbox's processes leave, nothing else. */
 const REAPER = ["/usr/bin/catatonit", "-P"] as const;
 const SETPRIV = "/usr/bin/setpriv";
 /**
@@ -32,9 +32,14 @@ const SETPRIV = "/usr/bin/setpriv";
  */
 const GATE = ["/bin/sh", "-c", 'IFS= read -r go && exec "$@" </dev/null', "gate"] as const;
 
-/** The network namespace must exist; its interfaces need not. Synchronous work of some milliseconds. */
+/**
+ * The network namespace must exist; its interfaces need not. Synchronous work of some milliseconds. What an earlier,
+ * killed start left of this pod is killed: adopt first what is to live on.
+ */
 export function createSandbox(spec: SandboxSpec): SandboxRecord {
   checkSpec(spec);
+  // Not by namespace: a CNI plugin may be at work in it.
+  for (const pid of cgroupProcesses(spec.podId)) kill(pid);
   const cgroup = makeCgroup(spec.podId, spec.limits);
   const pid1 = inNewNamespaces(spec.netnsPath, () => {
     setHostname(spec.hostname);

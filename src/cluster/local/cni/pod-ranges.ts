@@ -104,7 +104,7 @@ function firstFree(candidates: readonly Cidr[], used: readonly Cidr[]): Cidr {
   throw new PodtapError({
     code: "PT-CNI-10",
     message: `every range that podtap could give to pods overlaps something: ${candidates[0]} to ${candidates.at(-1)}`,
-    hint: "give podtap a network of your own with --cni-conf-dir",
+    hint: "give podtap a network of your own: cniConfDir in its configuration",
     retry: "on-change",
   });
 }
