@@ -92,7 +92,8 @@ class Walk {
   ): void {
     for (const [name, { type, required }] of fields) {
       if (!required || entries.has(name)) continue;
-      if (!Object.hasOwn(value, name) || value[name] === null) this.#missing(name, path);
+      const given = Object.hasOwn(value, name) ? (value[name] ?? undefined) : undefined;
+      if (given === undefined) this.#missing(name, path);
       // Go's zero value, so that rules need not ask whether there is a name.
       if (fieldsOf(type) === undefined) entries.set(name, zeroOf(type));
     }

@@ -458,13 +458,13 @@ test("one object at a time, for the API server: the same problems without places
     "domain",
     "networks",
   ]);
-  assert.deepEqual(
-    validateObject({ ...object, spec: { domain: null } }, DEFAULT_SETTINGS).map(({ code, field }) => [
-      code,
-      field,
-    ]),
-    [["PT-MAN-12", "spec.domain"]],
-  );
+  for (const nothing of [null, undefined]) {
+    const codesOf = validateObject({ ...object, spec: { domain: nothing } }, DEFAULT_SETTINGS);
+    assert.deepEqual(
+      codesOf.map(({ code, field }) => [code, field]),
+      [["PT-MAN-12", "spec.domain"]],
+    );
+  }
   for (const odd of [null, undefined, 5, "x", [], {}, { kind: 5 }]) {
     assert.equal(hasErrors(validateObject(odd, DEFAULT_SETTINGS)), true);
   }
