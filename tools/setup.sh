@@ -10,7 +10,7 @@ packages=(
   containernetworking-plugins libnftables1 nftables iproute2 xorriso skopeo openssh-client util-linux
   # building guests and testing with real clients
   mtools syslinux syslinux-common zstd lz4 cpio udhcpc isc-dhcp-client dhcpcd tcpdump sockperf qperf iperf3
-  kea-admin ndisc6 libxml2-utils sshpass curl socat
+  kea-admin ndisc6 libxml2-utils sshpass curl socat iputils-ping
 )
 
 say() { printf '\033[2m%s\033[0m\n' "$*" >&2; }

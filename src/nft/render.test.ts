@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { NftTable } from "./model.ts";
-import { renderCreate, renderDelete, renderReplace } from "./render.ts";
+import { renderDelete, renderReplace } from "./render.ts";
 
 const table: NftTable = {
   family: "ip",
@@ -68,9 +68,4 @@ test("what is not an identifier or a single rule does not reach the kernel", () 
   );
   assert.throws(() => renderDelete([{ family: "ip", name: "a b" }]), /identifier/);
   assert.throws(() => renderDelete([{ family: "ip", name: "x; flush ruleset" }]), /identifier/);
-});
-
-test("making tables is refused by nft where one is there", () => {
-  const script = renderCreate([{ ...table, chains: [], sets: [] }]);
-  assert.equal(script, "create table ip podtap-eth0\ntable ip podtap-eth0 {\n  counter dropped { }\n}\n");
 });

@@ -17,11 +17,6 @@ export function renderReplace(tables: readonly NftTable[]): string {
   return [...clear, ...tables.map(renderTable)].join("");
 }
 
-/** A script that makes the tables, in one transaction; refused as a whole where one of them is there already. */
-export function renderCreate(tables: readonly NftTable[]): string {
-  return tables.map((table) => `create table ${renderTableId(table)}\n${renderTable(table)}`).join("");
-}
-
 /** A script that removes the tables, whether they are there or not. */
 export function renderDelete(tables: readonly NftTableId[]): string {
   return tables
