@@ -20,6 +20,7 @@ interface Scenario {
 /** A new scenario is a file that exports `run` and a line here. */
 const SCENARIOS: Readonly<Record<string, Scenario>> = {
   phase1: { nics: 50, run: async (options) => ({ ...(await (await import("./phase1.ts")).run(options)) }) },
+  dhcp: { nics: 1, run: async (options) => (await import("./dhcp.ts")).run(options) },
 };
 
 export async function runBench(
@@ -41,7 +42,8 @@ export async function runBench(
 
 /** `p50Ms` becomes `p50  1.9 ms`: the unit is the key's last word. */
 export function renderReport(report: Report): string {
-  const rows = Object.entries(report).map(([key, value]) => {
+  const { name, ...figures } = report;
+  const rows = Object.entries({ name, ...figures }).map(([key, value]) => {
     const { label, unit } = splitUnit(key);
     return [label, `${format(value)}${unit === "" ? "" : ` ${unit}`}`] as const;
   });
@@ -50,6 +52,8 @@ export function renderReport(report: Report): string {
 }
 
 const UNITS: readonly (readonly [suffix: string, unit: string])[] = [
+  ["MsPerNic", "ms a NIC"],
+  ["UsPerRequest", "µs a request"],
   ["Ms", "ms"],
   ["Us", "µs"],
   ["MiB", "MiB"],

@@ -9,6 +9,7 @@ await build({
     node: "src/apps/node/main.ts",
     launcher: "src/apps/launcher/main.ts",
     "net-worker": "src/apps/node/net-worker.ts",
+    "dhcp-bench-server": "bench/dhcp-server.ts",
   },
   bundle: true,
   splitting: true,
@@ -19,6 +20,8 @@ await build({
   sourcemap: true,
   // koffi finds its prebuilt binary relative to its own package.
   external: ["koffi"],
-  banner: { js: 'import { createRequire as __cr } from "node:module"; const require = __cr(import.meta.url);' },
+  banner: {
+    js: 'import { createRequire as __cr } from "node:module"; const require = __cr(import.meta.url);',
+  },
   logLevel: "warning",
 });

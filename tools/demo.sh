@@ -14,7 +14,7 @@ began=$EPOCHREALTIME
 seconds_since() { awk -v a="$1" -v b="$EPOCHREALTIME" 'BEGIN { printf "%.1f s", b - a }'; }
 step() { started=$EPOCHREALTIME; printf '\n%s── %s%s\n' "$bold" "$*" "$plain"; }
 took() { printf '%s   %s%s\n' "$dim" "$(seconds_since "$started")" "$plain"; }
-shown() { printf '%s$ %s%s\n' "$dim" "$*" "$plain"; "$@"; }
+shown() { printf '%s$ %s%s\n' "$dim" "$*" "$plain"; }
 die() { printf 'demo: %s\n' "$*" >&2; exit 1; }
 
 [ "$(id -u)" = 0 ] || { echo "demo: making network namespaces needs root; try: sudo make demo" >&2; exit 3; }
@@ -24,9 +24,11 @@ tools/guest/build.sh
 took
 
 step "podtap up $manifest"
-shown "$podtap" up "$manifest" \
-  --image-override "podtap.local/demo=oci:$layout:demo" \
-  --image-override "podtap.local/demo-kernel=oci:$layout:demo-kernel"
+up=("$podtap" up "$manifest"
+  --image-override "podtap.local/demo=oci:$layout:demo"
+  --image-override "podtap.local/demo-kernel=oci:$layout:demo-kernel")
+shown "${up[@]}"
+"${up[@]}"
 took
 
 # field PATH: of the JSON on stdin, by keys and indexes with dots between.
@@ -41,15 +43,17 @@ cluster_ip=$("$podtap" get svc demo -o json | field spec.clusterIP) || die "the 
 fetch() { curl --silent --show-error --fail --noproxy '*' --max-time 3 "$@"; }
 step "its web page, through the declared port 80 of the pod's address"
 deadline=$((SECONDS + 60))
-until fetch --output /dev/null "http://$pod_ip/cgi-bin/index.cgi" 2>/dev/null; do
+until fetch --output /dev/null "http://$pod_ip/" 2>/dev/null; do
   [ $SECONDS -lt $deadline ] || { "$podtap" logs demo --source serial --tail 20 >&2 || true; die "the guest does not serve on $pod_ip:80; its console is above"; }
   sleep 0.2
 done
-shown fetch "http://$pod_ip/cgi-bin/index.cgi"
+shown curl "http://$pod_ip/"
+fetch "http://$pod_ip/"
 took
 
 step "the same page, through the Service's address"
-shown fetch "http://$cluster_ip:8080/cgi-bin/index.cgi"
+shown curl "http://$cluster_ip:8080/"
+fetch "http://$cluster_ip:8080/"
 took
 
 step "a port that nobody declared stays closed"
@@ -61,12 +65,12 @@ cat <<END
 
 ${bold}The VM is running.${plain} Look around:
 
-  $podtap get                          what runs, and where it is reached
-  $podtap describe vmi demo            its NIC, both addresses, what happened
-  $podtap ssh demo@demo                log in (password: demo)
-  $podtap console demo                 the serial console; Ctrl-] leaves
-  $podtap plan demo --rules            how it is wired, rule by rule
-  $podtap down $manifest   remove it
+  $podtap get                 what runs, and where it is reached
+  $podtap describe vmi demo   its NIC, both addresses, what happened
+  $podtap ssh demo@demo       log in (password: demo)
+  $podtap console demo        the serial console; Ctrl-] leaves
+  $podtap plan demo --rules   how it is wired, rule by rule
+  $podtap down --all          remove everything
 
 ${dim}everything took $(seconds_since "$began")${plain}
 END

@@ -3,7 +3,9 @@
  * PODTAP_UPDATE_GOLDEN=1 rewrites them.
  */
 import assert from "node:assert/strict";
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { runCli } from "../support/run-cli.ts";
@@ -30,21 +32,29 @@ for (const name of manifests) {
   });
 }
 
+for (const name of manifests) {
+  test(`examples/${name} leads to a domain, offline`, async () => {
+    const { code, out, err } = await runCli(["dumpxml", "-f", `${examples}${name}`]);
+    assert.equal(code, 0, err);
+    assert.match(err, /EXAMPLES/);
+    assert.match(out, /<target dev="tap0" managed="no"\/>/);
+    assert.match(out, /<memory unit="b">268435456<\/memory>/);
+  });
+}
+
 test("plan against a recorded namespace: what plan -o json prints can be given back", async () => {
   const file = `${examples}vm-masquerade.yaml`;
   const json = await runCli(["plan", file, "-o", "json"]);
   const { observed, resolver } = JSON.parse(json.out);
-  const folder = fileURLToPath(golden);
-  mkdirSync(folder, { recursive: true });
-  const recorded = `${folder}observed-${process.pid}.json`;
-  const { rmSync } = await import("node:fs");
+  const folder = mkdtempSync(join(tmpdir(), "podtap-observed-"));
+  const recorded = join(folder, "observed.json");
   writeFileSync(recorded, JSON.stringify({ observed, resolver }));
   try {
     const again = await runCli(["plan", "-f", file, "--observed", recorded, "--exit-code"]);
     assert.equal(again.code, 2, "an empty namespace differs");
     assert.equal(again.out, (await runCli(["plan", file])).out);
   } finally {
-    rmSync(recorded);
+    rmSync(folder, { recursive: true });
   }
 });
 

@@ -108,13 +108,16 @@ function declarePlan(program: Command, run: Run): void {
   examples(
     program
       .command("dumpxml")
-      .argument("<name>", "VM or VMI, also as vmi/NAME")
-      .description("the libvirt domain XML of a running VM, as libvirt has it")
+      .argument("[name]", "VM or VMI, also as vmi/NAME")
+      .description("the libvirt domain XML of a running VM, as libvirt has it; with -f, of a manifest")
+      .addOption(fileOption())
       .addOption(namespaceOption())
-      .action((name: string, options: DumpXmlOptions) =>
+      .option("--observed <file>", "with -f: plan the NICs for this pod namespace (JSON)")
+      .action((name: string | undefined, options: DumpXmlOptions) =>
         run(async (context) => (await import("./dumpxml.ts")).dumpXml(context, name, options)),
       ),
     { does: "The NIC as libvirt sees it", command: "dumpxml web | grep -A9 '<interface'" },
+    { does: "What a manifest leads to, offline", command: "dumpxml -f vm.yaml" },
   );
 }
 
@@ -144,7 +147,7 @@ function declareBench(program: Command, run: Run): void {
   examples(
     program
       .command("bench")
-      .argument("<scenario>", "phase1, dhcp, apply, memory")
+      .argument("<scenario>", "phase1: privileged wiring; dhcp: leases at the guest's door")
       .description("measure on this machine; nothing is quoted that was not measured (root)")
       .option("--binding <name>", "binding to measure", "masquerade")
       .option("--nics <count>", "how many NICs", wholeNumber)

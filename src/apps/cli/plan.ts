@@ -8,15 +8,11 @@
  * The plan itself is stdout; what it is compared with is said on stderr.
  */
 import { isDeepStrictEqual } from "node:util";
-import { queueCapacity } from "../../api/defaults.ts";
 import type { Vmi } from "../../api/types.ts";
-import { ManifestError } from "../../base/errors.ts";
-import { registry } from "../../bindings/index.ts";
 import type { NftTable } from "../../nft/model.ts";
 import { diffPlan } from "../../plan/diff.ts";
 import type { Observed, ObservedNftTable } from "../../plan/observed.ts";
 import type { Plan } from "../../plan/plan.ts";
-import { planPod } from "../../plan/planner.ts";
 import { renderPlan, renderSteps } from "../../plan/render-text.ts";
 import type { Step } from "../../plan/step.ts";
 import { ApiClient } from "./client.ts";
@@ -26,6 +22,7 @@ import { isReady } from "./daemon.ts";
 import { EXIT, type ExitCode, usageError } from "./failure.ts";
 import { loadValid } from "./load-valid.ts";
 import { EXAMPLE, readSurroundings, type Surroundings } from "./plan-input.ts";
+import { planManifest } from "./plan-manifest.ts";
 import { isManifestFile } from "./read-manifests.ts";
 import { parseTarget } from "./target.ts";
 import { vmisOf } from "./vmis-of.ts";
@@ -116,22 +113,15 @@ async function fetchRunning(client: ApiClient, namespace: string, name: string):
 }
 
 function fresh(vmi: Vmi, { observed, resolver }: Surroundings): Pick<Outcome, "plan" | "steps"> {
-  const made = makePlan(vmi, { observed, resolver });
+  const made = planManifest(vmi, { observed, resolver });
   return { plan: made, steps: diffPlan(made, observed, []) };
 }
 
 /** The manifest's plan against the running VM. Rules that say the same as the stored plan's stay as they are. */
 function changed(vmi: Vmi, running: Running): Pick<Outcome, "plan" | "steps"> {
   const uid = running.plan.vmi.uid;
-  const made = makePlan({ ...vmi, metadata: { ...vmi.metadata, uid } }, running);
+  const made = planManifest({ ...vmi, metadata: { ...vmi.metadata, uid } }, running);
   return { plan: made, steps: diffPlan(made, running.observed, unchangedTables(made, running)) };
-}
-
-function makePlan(vmi: Vmi, { observed, resolver }: Surroundings): Plan {
-  const host = { runtimeUid: 107, vhostNet: false, inbound: "declared" } as const;
-  const result = planPod({ vmi, observed, resolver, host, queues: queueCapacity(vmi.spec) }, registry);
-  if (!result.ok) throw new ManifestError(result.problems);
-  return result.value;
 }
 
 function unchangedTables(made: Plan, running: Running): readonly ObservedNftTable[] {

@@ -1,0 +1,18 @@
+/** The plan of a manifest on this side of the socket: what the daemon would decide in the same surroundings. */
+import { queueCapacity } from "../../api/defaults.ts";
+import type { Vmi } from "../../api/types.ts";
+import { ManifestError } from "../../base/errors.ts";
+import { registry } from "../../bindings/index.ts";
+import type { Plan } from "../../plan/plan.ts";
+import { planPod } from "../../plan/planner.ts";
+import type { Surroundings } from "./plan-input.ts";
+
+/** uid 107 is the launcher's; the rest is the daemon's configuration where nobody changed it. */
+const HOST = { runtimeUid: 107, vhostNet: false, inbound: "declared" } as const;
+
+/** @throws ManifestError with every problem */
+export function planManifest(vmi: Vmi, { observed, resolver }: Surroundings): Plan {
+  const result = planPod({ vmi, observed, resolver, host: HOST, queues: queueCapacity(vmi.spec) }, registry);
+  if (!result.ok) throw new ManifestError(result.problems);
+  return result.value;
+}
