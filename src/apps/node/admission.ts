@@ -2,7 +2,7 @@
 import type { KubeObject } from "../../api/object.ts";
 import type { Settings } from "../../api/settings.ts";
 import type { Service } from "../../api/types.ts";
-import { validateObject } from "../../api/validate.ts";
+import { admitObject } from "../../api/validate.ts";
 import { isError } from "../../base/problem.ts";
 import { failed, ok, type Result } from "../../base/result.ts";
 import type { NetworkRanges } from "../../cluster/local/cni/pod-ranges.ts";
@@ -23,8 +23,10 @@ export function validation(settings: Settings): Admission {
   return (object, old) => {
     // Metadata alone (a finalizer, a label) and status are written by controllers, too.
     if (!VALIDATED.has(object.kind) || (old !== undefined && sameContent(object, old))) return ok(object);
-    const problems = validateObject(withoutServerFields(object), settings);
-    return problems.some(isError) ? failed(...problems) : ok(object, problems);
+    const admitted = admitObject(withoutServerFields(object), settings);
+    if (admitted.object === undefined || admitted.problems.some(isError)) return failed(...admitted.problems);
+    const { status } = object;
+    return ok({ ...admitted.object, ...(status !== undefined && { status }) }, admitted.problems);
   };
 }
 

@@ -186,7 +186,7 @@ function info(config: NodeConfig, host: HostNetwork, accelerator: Accelerator): 
     network: {
       pods: host.podRanges,
       services: host.serviceRanges,
-      cni: host.network.name,
+      cni: host.network().name,
       bridge: host.bridge,
     },
     config,

@@ -5,15 +5,16 @@
 import { readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { messageOf, PodtapError } from "../../base/errors.ts";
-import type { Cidr } from "../../base/ip.ts";
+import { type Cidr, cidrIp } from "../../base/ip.ts";
 import type { CniNetwork } from "../../cluster/local/cni/conflist.ts";
 import { defaultNetwork, POD_BRIDGE, uplinkMtu } from "../../cluster/local/cni/default-network.ts";
+import { needsHairpin, setHairpin } from "../../cluster/local/cni/hairpin.ts";
 import { enableForwarding, restoreForwarding } from "../../cluster/local/cni/host-forwarding.ts";
 import { loadConflist } from "../../cluster/local/cni/load-conflist.ts";
 import type { NetworkRanges } from "../../cluster/local/cni/pod-ranges.ts";
 import { settleRanges } from "../../cluster/local/cni/ranges-file.ts";
 import { hostResolver } from "../../cluster/local/pods/resolver.ts";
-import { HOST_TABLES } from "../../cluster/local/services/host-tables.ts";
+import { HOST_TABLES, type HostPorts } from "../../cluster/local/services/host-tables.ts";
 import { addServiceRoutes, missingRoutes } from "../../cluster/local/services/service-routes.ts";
 import { readSysctl, writeSysctl } from "../../linux/sysctl.ts";
 import type { Resolver } from "../../plan/binding.ts";
@@ -28,16 +29,19 @@ const SYSTEMD_RESOLVED = "/run/systemd/resolve/resolv.conf";
 
 export interface HostNetwork {
   readonly ranges: NetworkRanges;
-  readonly network: CniNetwork;
+  /** As it is to be asked for now: with br_netfilter its bridge ports reflect. */
+  network(): CniNetwork;
   readonly resolver: Resolver;
   /** Link name of podtap's own bridge; absent with the user's CNI configuration. */
   readonly bridge: string | undefined;
   readonly podRanges: readonly Cidr[];
   readonly serviceRanges: readonly Cidr[];
-  /** Before the first CNI ADD. */
+  /** What guests may ask of the host itself: its resolver, where that is one of its own addresses. */
+  readonly hostPorts: readonly HostPorts[];
+  /** Before a CNI ADD: forwarding, the bridge, the route to Services. Idempotent. */
   prepare(): Promise<void>;
-  /** After a CNI ADD: the bridge is there. */
-  routeServices(): Promise<void>;
+  /** Bridge ports reflect exactly while br_netfilter needs it; it may come at any time, with Docker for one. */
+  settleHairpin(): void;
   /** Everything back as it was; for when no pod is left. */
   release(): Promise<void>;
 }
@@ -59,17 +63,19 @@ export async function openHostNetwork(
     bridge: POD_BRIDGE,
   });
   const own = config.cniConfDir === undefined;
-  const network = own ? ownNetwork(host, ranges, paths) : userNetwork(config.cniConfDir ?? "");
+  const mtu = uplinkMtu(host.links, host.routes);
+  const users = own ? undefined : userNetwork(config.cniConfDir ?? "");
   const note = join(paths.run, "forwarding.json");
   const serviceRanges = both(ranges.services);
   const links = (): Promise<Observed> => net.observe(HOST_NETNS, []);
   return {
     ranges,
-    network,
+    network: () => users ?? ownNetwork(ranges, mtu, paths),
     resolver,
     bridge: own ? POD_BRIDGE : undefined,
     podRanges: own ? both(ranges.pods) : [],
     serviceRanges,
+    hostPorts: resolverPorts(resolver, host),
     prepare: async () => {
       const { links: present } = await links();
       enableForwarding(
@@ -77,11 +83,14 @@ export async function openHostNetwork(
         present.map(({ name }) => name).filter((name) => name !== "lo"),
         note,
       );
-    },
-    routeServices: async () => {
       if (!own) return;
+      const bridge = { name: POD_BRIDGE, ranges: ranges.pods, mtu };
+      await net.call("makePodBridge", { netns: HOST_NETNS, bridge });
       const missing = missingRoutes(serviceRanges, POD_BRIDGE, (await links()).routes);
       if (missing.length > 0) await addServiceRoutes(missing, POD_BRIDGE);
+    },
+    settleHairpin: () => {
+      if (own) setHairpin(POD_BRIDGE, needsHairpin(readSysctl));
     },
     release: async () => {
       await net.call("deleteHostTables", { tables: HOST_TABLES });
@@ -94,13 +103,19 @@ export async function openHostNetwork(
 
 const sysctls = { readSysctl, writeSysctl };
 
-function ownNetwork(host: Observed, ranges: NetworkRanges, paths: Paths): CniNetwork {
+function ownNetwork(ranges: NetworkRanges, mtu: number, paths: Paths): CniNetwork {
   return defaultNetwork({
     ranges: ranges.pods,
-    mtu: uplinkMtu(host.links, host.routes),
-    hairpin: readSysctl("net/bridge/bridge-nf-call-iptables") === "1",
+    mtu,
+    hairpin: needsHairpin(readSysctl),
     leaseDir: leasesOf(paths),
   });
+}
+
+function resolverPorts(resolver: Resolver, host: Observed): readonly HostPorts[] {
+  const own = new Set(host.links.flatMap((link) => link.addresses.map(cidrIp)));
+  if (!resolver.nameservers.some((ip) => own.has(ip))) return [];
+  return (["TCP", "UDP"] as const).map((protocol) => ({ protocol, port: 53 }));
 }
 
 function leasesOf(paths: Paths): string {
@@ -129,7 +144,7 @@ async function removeBridge(net: NodeNet): Promise<void> {
       hint: `a pod that podtap does not know? \`ip link show master ${POD_BRIDGE}\` lists them`,
     });
   }
-  await net.call("deleteBridge", { name: POD_BRIDGE });
+  await net.call("deletePodBridge", { netns: HOST_NETNS, name: POD_BRIDGE });
 }
 
 function both({ v4, v6 }: { readonly v4: Cidr; readonly v6?: Cidr }): readonly Cidr[] {

@@ -9,10 +9,11 @@ import { queueCapacity } from "../../api/defaults.ts";
 import type { Vmi } from "../../api/types.ts";
 import { podFiles, readPlan } from "../../apply/wire-pod.ts";
 import { messageOf, PodtapError } from "../../base/errors.ts";
-import { cidrIp, type Ip } from "../../base/ip.ts";
+import type { Ip } from "../../base/ip.ts";
 import { PRIMARY_POD_INTERFACE } from "../../base/names.ts";
 import { type Cni, createCni } from "../../cluster/local/cni/cni.ts";
 import { DEFAULT_PLUGIN_DIRS, DEFAULT_TIMEOUT_MS } from "../../cluster/local/cni/exec-plugin.ts";
+import { podAddresses } from "../../cluster/local/cni/result.ts";
 import type { GuestState, PodIdentity, PodMachine } from "../../cluster/local/pods/machine.ts";
 import { podResolver, renderResolvConf } from "../../cluster/local/pods/resolver.ts";
 import type { Accelerator } from "../../domain/devices.ts";
@@ -92,11 +93,10 @@ export class Machine implements PodMachine {
       containerId: pod.id,
       netnsPath: podFolders(paths, pod.id).netns,
       ifName: PRIMARY_POD_INTERFACE,
-      network: host.network,
+      network: host.network(),
       pod: { namespace: pod.namespace, name: pod.name },
     });
-    await host.routeServices();
-    return result.ips.map(({ address }) => cidrIp(address));
+    return podAddresses(result, PRIMARY_POD_INTERFACE);
   }
 
   async wire(pod: PodIdentity, vmi: Vmi): ReturnType<PodMachine["wire"]> {

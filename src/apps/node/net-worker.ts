@@ -10,11 +10,10 @@ import {
 import { messageOf } from "../../base/errors.ts";
 import type { Result } from "../../base/result.ts";
 import { registry } from "../../bindings/index.ts";
+import { deletePodBridge, makePodBridge, type PodBridge } from "../../cluster/local/cni/pod-bridge.ts";
 import { serveJobs } from "../../linux/job-server.ts";
-import { deleteLink, markLink } from "../../linux/links.ts";
 import { netJobs, withKernel } from "../../linux/net-jobs.ts";
 import { nftTables } from "../../linux/nft-tables.ts";
-import { openRtnetlink } from "../../linux/rtnetlink.ts";
 import type { NftTable, NftTableId } from "../../nft/model.ts";
 import type { Observed } from "../../plan/observed.ts";
 
@@ -42,16 +41,11 @@ export const nodeJobs = {
     nftTables.replace(tables),
   deleteHostTables: ({ tables }: { readonly tables: readonly NftTableId[] }): void =>
     nftTables.delete(tables),
-  /** The pod network's bridge, which the CNI plugin made for us and leaves behind. */
-  deleteBridge: ({ name }: { readonly name: string }): void => {
-    const rtnetlink = openRtnetlink();
-    try {
-      markLink(rtnetlink, name);
-      deleteLink(rtnetlink, name);
-    } finally {
-      rtnetlink.close();
-    }
-  },
+  /** The pod network's bridge, before a plugin would make one with a tentative IPv6 gateway. */
+  makePodBridge: ({ netns, bridge }: { readonly netns: string; readonly bridge: PodBridge }): void =>
+    withKernel(netns, (kernel) => makePodBridge(kernel, bridge)),
+  deletePodBridge: ({ netns, name }: { readonly netns: string; readonly name: string }): void =>
+    withKernel(netns, (kernel) => deletePodBridge(kernel, name)),
 } as const;
 
 export type NodeJobs = typeof nodeJobs;

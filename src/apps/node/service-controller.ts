@@ -31,8 +31,9 @@ export function serviceController(
       podRanges: host.podRanges,
       ...(host.bridge !== undefined && { bridge: host.bridge }),
       podAddresses: pods.flatMap((pod) => (pod.status?.podIPs ?? []).flatMap(({ ip }) => parseIp(ip) ?? [])),
-      hostPorts: [],
+      hostPorts: host.hostPorts,
     });
+    host.settleHairpin();
     const wanted = JSON.stringify(tables);
     if (wanted === inPlace) return undefined;
     await net.call("replaceHostTables", { tables });
