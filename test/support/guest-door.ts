@@ -12,7 +12,7 @@ import { type GuestServices, guestServices } from "../../src/vm/guest-services.t
 import type { GuestLease } from "../../src/vm/launch-spec.ts";
 import type { PacketPort } from "../../src/vm/packet-port.ts";
 import { allServices, BRIDGE, GUEST_MAC } from "./guest-configs.ts";
-import { connect, type TestPod, testPod } from "./netns.ts";
+import { connect, eventually, type TestPod, testPod } from "./netns.ts";
 
 export const GUEST_LINK = "eth0";
 export interface Door {
@@ -24,6 +24,10 @@ export interface Door {
 export function buildDoor(t: Pick<TestContext, "after">): Door {
   const pod = testPod(t, "door");
   const guest = testPod(t, "guest");
+  // Real guests wait a second or two for duplicate address detection; that is not what is tested.
+  for (const key of ["accept_dad=0", "router_solicitation_delay=0"]) {
+    guest.run("sysctl", "-qw", `net.ipv6.conf.default.${key}`);
+  }
   connect({ pod, link: "tap0", peer: guest, peerLink: GUEST_LINK });
   pod.run("ip", "link", "add", BRIDGE, "address", BRIDGE_MAC, "type", "bridge", "mcast_snooping", "0");
   // Only the bridge speaks IPv6 here: a tap has no stack behind it.
@@ -34,8 +38,19 @@ export function buildDoor(t: Pick<TestContext, "after">): Door {
   for (const address of ["10.0.2.1/24", "fd10:0:2::1/120", "fe80::1/64"]) {
     pod.run("ip", "address", "add", address, "dev", BRIDGE, ...(address.includes(":") ? ["nodad"] : []));
   }
+  // Down for the change, so that the link-local address is made of the new MAC.
+  guest.run("ip", "link", "set", GUEST_LINK, "down");
   guest.run("ip", "link", "set", GUEST_LINK, "address", GUEST_MAC);
+  guest.run("ip", "link", "set", GUEST_LINK, "up");
   return { pod, guest };
+}
+
+/** Link-local addresses come a moment after the link. */
+export async function linkLocalReady({ guest }: Door): Promise<void> {
+  await eventually("the guest has a link-local address", () => {
+    const text = guest.run("ip", "-6", "address", "show", "dev", GUEST_LINK, "scope", "link");
+    return text.includes("fe80") && !text.includes("tentative");
+  });
 }
 
 export interface ServedDoor extends Door {
