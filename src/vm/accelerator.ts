@@ -7,7 +7,16 @@
  * The verdict holds for a boot of this host and a build of QEMU, and is kept under that key.
  */
 import { spawn } from "node:child_process";
-import { accessSync, constants, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import {
+  accessSync,
+  constants,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { messageOf } from "../base/errors.ts";
@@ -86,7 +95,10 @@ function judge({ status, milliseconds, said }: Outcome, device: string): Acceler
     return { type: "tcg", reason: `${device} is there, but a test guest hung on it for ${seconds} s` };
   }
   const last = said.trim().split("\n").at(-1) ?? "";
-  return { type: "tcg", reason: `${device} is there, but QEMU could not use it: ${last || `exit ${status}`}` };
+  return {
+    type: "tcg",
+    reason: `${device} is there, but QEMU could not use it: ${last || `exit ${status}`}`,
+  };
 }
 
 function runGuest(emulator: string, disk: string, deadlineMs: number): Promise<Outcome> {

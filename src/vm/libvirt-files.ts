@@ -3,10 +3,10 @@
  * the daemon: a new one with the same directories finds the running QEMU again.
  */
 import {
-  copyFileSync,
   existsSync,
   mkdirSync,
   readdirSync,
+  readFileSync,
   rmSync,
   symlinkSync,
   writeFileSync,
@@ -103,10 +103,12 @@ export function writeLibvirtFiles(files: LibvirtFiles, sharedCapabilities: strin
  */
 export function copyCapabilities(from: string, to: string): void {
   try {
+    // Written anew rather than copied: the file is then the copier's own.
     for (const name of readdirSync(from)) {
       if (/^[0-9a-f]{64}\.xml$/.test(name)) writeFileSync(join(to, name), readFileSync(join(from, name)));
     }
-  } catch {
+  } catch (problem) {
+    if ((problem as NodeJS.ErrnoException).syscall === undefined) throw problem;
     // libvirt asks QEMU anew.
   }
 }

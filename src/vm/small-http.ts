@@ -2,7 +2,7 @@
  * HTTP/1.1 (RFC 9112) for one trusted peer on a Unix socket, as much as the launcher's protocol needs. It is here
  * because node:http costs every VM 17 MB of resident memory.
  *
- * One request a connection, the answer ends with the connection (RFC 9112, 6.3, rule 8): no keep-alive, no
+ * A peer that closes its side is gone. One request a connection, the answer ends with the connection (RFC 9112, 6.3, rule 8): no keep-alive, no
  * pipelining, no chunks. A body needs a Content-Length. Whatever else comes is answered with an error and closed.
  */
 import { rmSync } from "node:fs";
@@ -32,7 +32,7 @@ export type SmallHandler = (request: SmallRequest, response: SmallResponse) => v
 
 /** Listens with mode 0600: root and our own uid. */
 export async function serveSmallHttp(path: string, handler: SmallHandler): Promise<Server> {
-  const server = createServer({ allowHalfOpen: true }, (socket) => serve(socket, handler));
+  const server = createServer((socket) => serve(socket, handler));
   rmSync(path, { force: true });
   const mask = process.umask(0o177);
   try {
@@ -50,10 +50,6 @@ function serve(socket: Socket, handler: SmallHandler): void {
   const response = responseOn(socket);
   let received = Buffer.alloc(0);
   socket.on("error", () => undefined);
-  socket.on("end", () => {
-    // The peer gave up before its request was whole.
-    if (!response.begun) socket.end();
-  });
   const onData = (chunk: Buffer) => {
     received = Buffer.concat([received, chunk]);
     let request: SmallRequest | undefined;
@@ -118,14 +114,9 @@ function refused(why: string, cause?: unknown): PodtapError {
   });
 }
 
-function responseOn(socket: Socket): SmallResponse & { readonly begun: boolean } {
-  let begun = false;
+function responseOn(socket: Socket): SmallResponse {
   return {
-    get begun() {
-      return begun;
-    },
     begin(status, contentType) {
-      begun = true;
       // The reason phrase may be empty (RFC 9112, 4); the space before it may not.
       socket.write(`HTTP/1.1 ${status} \r\nContent-Type: ${contentType}\r\nConnection: close\r\n\r\n`);
     },

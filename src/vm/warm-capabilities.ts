@@ -4,7 +4,17 @@
  * rights, in namespaces of its own that end with it.
  */
 import { execFile } from "node:child_process";
-import { chmodSync, chownSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  chownSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
@@ -38,13 +48,26 @@ export async function warmCapabilities(cacheDir: string): Promise<boolean> {
     giveTo(LAUNCHER_UID, pod);
     const passwd = join(scratch, "passwd");
     writeFileSync(passwd, `root:x:0:0::/:/bin/false\nqemu:x:${LAUNCHER_UID}:${LAUNCHER_UID}::/:/bin/false\n`);
-    const virsh = ["virsh", "-c", "qemu:///session", "domcapabilities", "--emulatorbin", EMULATOR, "--virttype", "qemu"];
-    await promisify(execFile)("unshare", [...NAMESPACES, "sh", "-c", SCRIPT, "sh", passwd, ...UNPRIVILEGED, ...virsh], {
-      env: libvirtEnvironment(files),
-      cwd: files.home,
-      timeout: TIMEOUT_MS,
-      killSignal: "SIGKILL",
-    });
+    const virsh = [
+      "virsh",
+      "-c",
+      "qemu:///session",
+      "domcapabilities",
+      "--emulatorbin",
+      EMULATOR,
+      "--virttype",
+      "qemu",
+    ];
+    await promisify(execFile)(
+      "unshare",
+      [...NAMESPACES, "sh", "-c", SCRIPT, "sh", passwd, ...UNPRIVILEGED, ...virsh],
+      {
+        env: libvirtEnvironment(files),
+        cwd: files.home,
+        timeout: TIMEOUT_MS,
+        killSignal: "SIGKILL",
+      },
+    );
     mkdirSync(cacheDir, { recursive: true });
     copyCapabilities(files.capabilities, cacheDir);
     for (const name of readdirSync(cacheDir)) chmodSync(join(cacheDir, name), 0o644);

@@ -1,0 +1,130 @@
+/**
+ * Domain XML against golden text, and against libvirt's own schema. `make golden` rewrites the files; the diff is
+ * reviewed with the change that caused it.
+ */
+import assert from "node:assert/strict";
+import { execFileSync, spawnSync } from "node:child_process";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { test } from "node:test";
+import type { DomainSpec, Vmi } from "../../src/api/types.ts";
+import type { Mac } from "../../src/base/mac.ts";
+import type { DomainDisk } from "../../src/domain/devices.ts";
+import { type DomainInput, planDomain } from "../../src/domain/domain.ts";
+import type { DomainInterface } from "../../src/domain/interface.ts";
+import { toXml } from "../../src/domain/xml.ts";
+import { vmi } from "../support/builders.ts";
+
+function nic(more: Partial<DomainInterface> = {}): DomainInterface {
+  return {
+    type: "ethernet",
+    alias: "ua-default",
+    target: { dev: "tap0", managed: false },
+    mac: "0a:58:0a:f4:01:07" as Mac,
+    model: "virtio-non-transitional",
+    mtu: 1450,
+    romEnabled: false,
+    ...more,
+  };
+}
+
+function disk(name: string, more: Partial<DomainDisk> = {}): DomainDisk {
+  return {
+    name,
+    device: "disk",
+    bus: "virtio",
+    format: "qcow2",
+    path: `/d/${name}.qcow2`,
+    readonly: false,
+    ...more,
+  };
+}
+
+function manifest(domain: Partial<DomainSpec>): Vmi {
+  const base = vmi();
+  return { ...base, spec: { ...base.spec, domain: { ...base.spec.domain, ...domain } } };
+}
+
+const cases: Readonly<Record<string, Partial<DomainInput>>> = {
+  masquerade: { nics: [nic()] },
+  "kernel-boot": {
+    nics: [nic()],
+    kernel: { kernelPath: "/k/vmlinuz", initrdPath: "/k/initramfs", args: 'console=ttyS0 init="/a b" x<y&z' },
+  },
+  kvm: { accelerator: { type: "kvm", reason: "it works" } },
+  "kvm-named-cpu": {
+    vmi: manifest({ cpu: { cores: 2, sockets: 2, threads: 2, model: "Haswell-noTSX" } }),
+    accelerator: { type: "kvm", reason: "it works" },
+  },
+  disks: {
+    disks: [
+      disk("root", {
+        bootOrder: 1,
+        backing: { path: "/i/base.img", format: "raw" },
+        serial: "SN-1",
+        cache: "none",
+      }),
+      disk("data", { format: "raw", path: "/d/data.img", pciAddress: "0000:00:10.0" }),
+      disk("seed", { device: "cdrom", bus: "sata", format: "raw", path: "/d/seed.iso", readonly: true }),
+      disk("shared", { bus: "scsi", readonly: true }),
+      disk("stick", { bus: "usb" }),
+      disk("lun", { bus: "scsi", device: "lun", format: "raw", path: "/dev/block-lun" }),
+    ],
+  },
+  "every-nic-option": {
+    nics: [
+      nic({
+        bootOrder: 2,
+        romEnabled: true,
+        linkState: "down",
+        driver: { name: "qemu", queues: 4 },
+        pciAddress: "0000:81:01.0",
+        acpiIndex: 101,
+      }),
+      nic({ alias: "ua-lan", target: { dev: "tap094a367b026", managed: false }, model: "e1000" }),
+    ],
+  },
+  "firmware-and-rng": {
+    vmi: manifest({
+      devices: { rng: {} },
+      machine: { type: "pc-q35-7.2" },
+      firmware: { uuid: "5d307ca9-b3ef-428c-8861-06e72d69f223", serial: 'e4686d2c-6e8d <&>"' },
+      memory: { guest: "1G" },
+    }),
+  },
+};
+
+function xmlOf(more: Partial<DomainInput>): string {
+  return toXml(
+    planDomain({
+      vmi: vmi(),
+      nics: [],
+      disks: [],
+      accelerator: { type: "tcg", reason: "no /dev/kvm" },
+      consoleSocket: "/run/podtap/p/a/serial.sock",
+      agentSocket: "/run/podtap/p/a/agent.sock",
+      ...more,
+    }),
+  );
+}
+
+const VALIDATOR = spawnSync("virt-xml-validate", ["--version"]).error === undefined;
+
+for (const [name, input] of Object.entries(cases)) {
+  const path = new URL(`domain/${name}.xml`, import.meta.url);
+  test(`domain/${name}`, () => {
+    const before = structuredClone(input);
+    const xml = xmlOf(input);
+    assert.deepEqual(input, before, "the input is left alone");
+    if (process.env["PODTAP_UPDATE_GOLDEN"]) {
+      mkdirSync(new URL(".", path), { recursive: true });
+      writeFileSync(path, xml);
+    }
+    assert.equal(xml, readFileSync(path, "utf8"));
+  });
+
+  test(`domain/${name} is valid by libvirt's schema`, {
+    skip: !VALIDATOR && "needs virt-xml-validate",
+  }, () => {
+    execFileSync("virt-xml-validate", [path.pathname, "domain"], { stdio: ["ignore", "pipe", "pipe"] });
+  });
+}
