@@ -9,6 +9,8 @@ export interface Paths {
   readonly socket: string;
   readonly store: string;
   readonly images: string;
+  /** OCI layouts that images are looked for in before any registry is asked. */
+  readonly layouts: string;
   /** Warm cache of QEMU's capabilities for libvirt. */
   readonly libvirtCache: string;
   /** Bind-mounted network namespaces, one a pod. */
@@ -26,6 +28,7 @@ export function pathsFrom(environment: Readonly<Record<string, string | undefine
     socket: environment["PODTAP_SOCKET"] ?? join(run, "podtap.sock"),
     store: join(state, "store.sqlite"),
     images: join(state, "images"),
+    layouts: join(state, "layouts"),
     libvirtCache: join(state, "cache", "libvirt"),
     netns: join(run, "netns"),
     podRun: (podId) => join(run, "p", podId),

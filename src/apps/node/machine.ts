@@ -18,11 +18,12 @@ import type { GuestState, PodIdentity, PodMachine } from "../../cluster/local/po
 import { podResolver, renderResolvConf } from "../../cluster/local/pods/resolver.ts";
 import type { Accelerator } from "../../domain/devices.ts";
 import { adoptSandbox, createSandbox, destroySandbox, spawnInSandbox } from "../../linux/sandbox/sandbox.ts";
+import type { PreparedDisks } from "../../vm/disks/prepare-disks.ts";
 import type { LaunchSpec } from "../../vm/launch-spec.ts";
 import { type LauncherClient, launcherClient } from "../../vm/launcher-client.ts";
 import type { Paths } from "../paths.ts";
 import type { NodeConfig } from "./config.ts";
-import type { DiskKeeper, PreparedDisks } from "./disk-keeper.ts";
+import type { DiskKeeper } from "./disk-keeper.ts";
 import type { HostNetwork } from "./host-network.ts";
 import { podMemoryBytes } from "./memory.ts";
 import type { NodeNet } from "./net.ts";
