@@ -90,13 +90,13 @@ function buildRootFs(spec: SandboxSpec): void {
   const root = stagingFor([...spec.dirs, ...spec.readOnlyDirs]);
   mountNew("tmpfs", root, MS_NOSUID | MS_NODEV, "mode=0755,size=8m");
   for (const path of [...SYSTEM, ...ETC.map((name) => `/etc/${name}`)]) showSystem(root, path);
-  for (const path of spec.readOnlyDirs) bind(root, path, true);
   writeEtc(root, spec);
   makeDev(join(root, "dev"), spec);
   for (const path of ["run", "tmp", "var/tmp"]) makeTmp(join(root, path), path === "run" ? "0755" : "1777");
   for (const path of ["proc", "sys"]) mkdirSync(join(root, path));
   mountNew("sysfs", join(root, "sys"), MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_RDONLY, "");
-  // After the tmpfs instances: a pod's folders are usually below /run and /var.
+  // After the tmpfs instances: a pod's folders are usually below /run and /var, a checkout may lie in /tmp.
+  for (const path of spec.readOnlyDirs) bind(root, path, true);
   for (const path of spec.dirs) bind(root, path, false);
   mount(null, root, null, MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NODEV);
   changeDirectory(root);
