@@ -96,9 +96,7 @@ export class LayeredPaths<Content> {
 
   #onlyChild(folder: string): string {
     this.#refuseLinkedParents(`${folder}/x`);
-    const found = [...this.#below.keys()].filter(
-      (path) => isParent(folder, path) && !path.slice(folder.length + 1).includes("/"),
-    );
+    const found = [...this.#below.keys()].filter((path) => isChild(folder, path));
     const [only] = found;
     if (only !== undefined && found.length === 1) return only;
     const what =
@@ -154,11 +152,16 @@ function pathOf(wanted: Wanted): string {
 
 function isAnswer(wanted: Wanted, path: string): boolean {
   if ("file" in wanted) return wanted.file === path;
-  return isParent(wanted.folder, path) && !path.slice(wanted.folder.length + 1).includes("/");
+  return isChild(wanted.folder, path);
 }
 
+/** Or the same. */
 function isParent(parent: string, path: string): boolean {
   return parent === path || path.startsWith(`${parent}/`);
+}
+
+function isChild(folder: string, path: string): boolean {
+  return path.startsWith(`${folder}/`) && !path.slice(folder.length + 1).includes("/");
 }
 
 function isWhiteout(path: string): boolean {
