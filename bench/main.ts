@@ -2,7 +2,7 @@
 import { PodtapError } from "../src/base/errors.ts";
 
 /** What a scenario measured: its name and figures, units in the keys. */
-export type Report = { readonly name: string } & Readonly<Record<string, unknown>>;
+type Report = { readonly name: string } & Readonly<Record<string, unknown>>;
 
 export interface BenchRun {
   readonly binding: string;
@@ -41,7 +41,7 @@ export async function runBench(
 }
 
 /** `p50Ms` becomes `p50  1.9 ms`: the unit is the key's last word. */
-export function renderReport(report: Report): string {
+function renderReport(report: Report): string {
   const { name, ...figures } = report;
   const rows = Object.entries({ name, ...figures }).map(([key, value]) => {
     const { label, unit } = splitUnit(key);

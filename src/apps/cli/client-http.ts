@@ -1,6 +1,6 @@
 /**
  * HTTP over the daemon's Unix socket, with errors that say what to do: refusals of the server are `ApiError`, a
- * daemon that is not there is PT-ENV-5 (`isUnreachable` of daemon.ts knows it by its cause), a socket one may
+ * daemon that is not there is PT-ENV-5, a socket one may
  * not open PT-ENV-4, a connection that broke PT-ENV-7.
  */
 import { Agent, request as httpRequest, type IncomingMessage } from "node:http";

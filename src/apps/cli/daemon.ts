@@ -28,15 +28,6 @@ export async function ensureDaemon(context: Context): Promise<void> {
   await waitUntilReady(context, child, log);
 }
 
-/** Did the socket refuse, or is it absent? Then nothing was done yet, and the request may be sent again. */
-export function isUnreachable(thrown: unknown): boolean {
-  for (let at: unknown = thrown; at instanceof Error; at = at.cause) {
-    const code = (at as NodeJS.ErrnoException).code;
-    if (code === "ECONNREFUSED" || code === "ENOENT") return true;
-  }
-  return false;
-}
-
 /** The program beside this one: bundled as dist/node.js, or its source when run from there. */
 export function programFile(name: "node"): string {
   const here = fileURLToPath(import.meta.url);

@@ -196,7 +196,7 @@ export function whyNot(
   };
 }
 
-export function isTrue(vmi: Vmi, type: string): boolean {
+function isTrue(vmi: Vmi, type: string): boolean {
   return (
     vmi.status?.conditions?.some((condition) => condition.type === type && condition.status === "True") ??
     false

@@ -52,7 +52,7 @@ function nicRows(nic: VmiInterfaceStatus, spec: InterfaceSpec | undefined): read
   ];
 }
 
-export function portsOf({ ports = [], portRanges = [] }: InterfaceSpec): string {
+function portsOf({ ports = [], portRanges = [] }: InterfaceSpec): string {
   const shown = [
     ...ports.map(({ name, port, protocol }) => `${port}/${protocol ?? "TCP"}${name ? ` ${name}` : ""}`),
     ...portRanges.map(

@@ -31,7 +31,7 @@ export function parseTarget(text: string): Target {
   return { kind, name };
 }
 
-export function isObjectName(name: string): boolean {
+function isObjectName(name: string): boolean {
   return name.length <= 253 && NAME.test(name);
 }
 

@@ -94,7 +94,7 @@ test("a VM that fails ends up with its reason and its way out", async () => {
   const result = await cli("up", manifest("broken"), "--timeout", "20s");
   assert.equal(result.code, 1);
   assert.match(result.err, /broken did not come up: podtap\.local\/nowhere: no such image \(ErrImagePull\)/);
-  assert.match(result.err, /hint: check the image's name/);
+  assert.match(result.err, /hint: another image can stand in: --image-override/);
   assert.match(result.err, /left as made: virtualmachine\.kubevirt\.io\/broken/);
   assert.doesNotMatch(result.out, /is running/);
 });

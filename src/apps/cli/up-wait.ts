@@ -99,11 +99,8 @@ export function upError(target: WaitTarget, waited: Waited, program: string): Po
   });
 }
 
+/** The message usually says what to do itself; this adds the way around and where to read on. */
 function hintFor(reason: string, logs: string): string {
-  if (/image/i.test(reason)) return "check the image's name, or use another with --image-override FROM=TO";
-  if (/network|sandbox|cni|attach/i.test(reason))
-    return "the pod's network could not be made; is another VM using it, or a CNI plugin missing?";
-  if (/wire|plan/i.test(reason)) return "the wiring failed; 'podtap plan FILE' shows what was to be done";
-  if (/memory|schedul/i.test(reason)) return "the machine lacks what the VM asks for; lower memory or CPUs";
+  if (/image/i.test(reason)) return "another image can stand in: --image-override FROM=TO";
   return `the launcher's log may say more: ${logs}`;
 }
