@@ -2,7 +2,8 @@
 import { rmSync } from "node:fs";
 import { build } from "esbuild";
 
-rmSync("dist", { recursive: true, force: true });
+const outdir = process.argv[2] ?? "dist";
+rmSync(outdir, { recursive: true, force: true });
 await build({
   entryPoints: {
     cli: "src/apps/cli/main.ts",
@@ -16,7 +17,7 @@ await build({
   format: "esm",
   platform: "node",
   target: "node24",
-  outdir: "dist",
+  outdir,
   sourcemap: true,
   // koffi finds its prebuilt binary relative to its own package.
   external: ["koffi"],
