@@ -2,13 +2,13 @@
  * Packet sockets for the guest services (`PacketPort` of vm/packet-port.ts): an unbound descriptor becomes the ear
  * and mouth of one link. None of this takes a capability, so a launcher does it with a descriptor that root opened.
  */
-import { ioctl, SO_RCVBUF, SOL_SOCKET, setSocketOption } from "./libc.ts";
+import { EAGAIN, ENETDOWN, KernelError } from "./errno.ts";
+import { ioctl, recv, SO_RCVBUF, SOL_SOCKET, setSocketOption } from "./libc.ts";
 import {
   attachFilter,
   type BpfInstruction,
   bindPacketSocket,
   ETH_P_ALL,
-  receiveFrame,
   sendFrame,
 } from "./packet-socket.ts";
 import { type Polling, pollReadable } from "./poll.ts";
@@ -20,6 +20,10 @@ const PACKET_IGNORE_OUTGOING = 23;
 const RECEIVE_BUFFER = 1 << 20;
 /** What DHCP clients send fits; longer frames are cut and then refused as truncated. */
 const FRAME_MAX = 4096;
+const OBJECT = "a packet socket";
+
+/** Shared by all sockets of the thread: a frame is copied out of it before the next one is read. */
+const buffer = new Uint8Array(FRAME_MAX);
 
 export const packetPort = {
   linkIndex(fd: number, link: string): number {
@@ -33,12 +37,17 @@ export const packetPort = {
   listen(fd: number, ifindex: number, filter: readonly BpfInstruction[]): void {
     attachFilter(fd, filter);
     // A socket for all protocols is also shown what the host sends: a copy of each packet to the guest, for nothing.
-    setSocketOption(fd, SOL_PACKET, PACKET_IGNORE_OUTGOING, 1, "a packet socket");
-    setSocketOption(fd, SOL_SOCKET, SO_RCVBUF, RECEIVE_BUFFER, "a packet socket");
+    setSocketOption(fd, SOL_PACKET, PACKET_IGNORE_OUTGOING, 1, OBJECT);
+    setSocketOption(fd, SOL_SOCKET, SO_RCVBUF, RECEIVE_BUFFER, OBJECT);
     bindPacketSocket(fd, ifindex, ETH_P_ALL);
   },
 
-  receive: (fd: number): Uint8Array | undefined => receiveFrame(fd, FRAME_MAX),
+  receive(fd: number): Uint8Array | undefined {
+    const received = recv(fd, buffer, 0);
+    if (received >= 0) return buffer.slice(0, received);
+    if (received === -EAGAIN || received === -ENETDOWN) return undefined;
+    throw new KernelError({ errno: -received, operation: "receive from", object: OBJECT });
+  },
 
   send: sendFrame,
 

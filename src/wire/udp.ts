@@ -47,7 +47,8 @@ export function encodeUdp4Frame(envelope: UdpEnvelope<number>, payload: Uint8Arr
   const frame = new Uint8Array(at + udpLength);
   writeEthernet(frame, envelope.destinationMac, envelope.sourceMac, ETHERTYPE_IPV4);
   writeIpv4(frame, ETHERNET_HEADER, {
-    ...endpoints(envelope),
+    source: envelope.source,
+    destination: envelope.destination,
     protocol: PROTOCOL_UDP,
     payloadLength: udpLength,
   });
@@ -62,7 +63,8 @@ export function encodeUdp6Frame(envelope: UdpEnvelope<Uint8Array>, payload: Uint
   const frame = new Uint8Array(at + udpLength);
   writeEthernet(frame, envelope.destinationMac, envelope.sourceMac, ETHERTYPE_IPV6);
   writeIpv6(frame, ETHERNET_HEADER, {
-    ...endpoints(envelope),
+    source: envelope.source,
+    destination: envelope.destination,
     nextHeader: NEXT_HEADER_UDP,
     hopLimit: 64,
     payloadLength: udpLength,
@@ -70,10 +72,6 @@ export function encodeUdp6Frame(envelope: UdpEnvelope<Uint8Array>, payload: Uint
   const pseudo = pseudoHeaderSum6(frame, ETHERNET_HEADER, NEXT_HEADER_UDP, udpLength);
   writeUdp(frame, at, envelope, payload, pseudo);
   return frame;
-}
-
-function endpoints<Address>(envelope: UdpEnvelope<Address>): { source: Address; destination: Address } {
-  return { source: envelope.source, destination: envelope.destination };
 }
 
 function writeUdp(
