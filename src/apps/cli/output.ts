@@ -36,8 +36,8 @@ export async function renderObjects(
   if (format.type === "json") return `${escaped(JSON.stringify(document, null, 4))}\n`;
   if (format.type === "yaml") {
     // Loaded only here: it would cost every other command its start.
-    const { stringify } = await import("yaml");
-    return stringify(document, { lineWidth: 0, aliasDuplicateObjects: false });
+    const { toYaml } = await import("./yaml-text.ts");
+    return toYaml(document, { lineWidth: 0, aliasDuplicateObjects: false });
   }
   const { renderJsonPath } = await import("./output-jsonpath.ts");
   return renderJsonPath(format.template, document);
