@@ -37,7 +37,7 @@ export async function renderObjects(
   if (format.type === "yaml") {
     // Loaded only here: it would cost every other command its start.
     const { toYaml } = await import("./yaml-text.ts");
-    return toYaml(document, { lineWidth: 0, aliasDuplicateObjects: false });
+    return toYaml(document);
   }
   const { renderJsonPath } = await import("./output-jsonpath.ts");
   return renderJsonPath(format.template, document);

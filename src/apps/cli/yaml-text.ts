@@ -4,6 +4,7 @@
  */
 import { stringify } from "yaml";
 
+/** Long lines stay whole, and equal objects are written out each time: people read and edit this. */
 export function toYaml(value: unknown): string {
-  return stringify(value);
+  return stringify(value, { lineWidth: 0, aliasDuplicateObjects: false });
 }
