@@ -18,6 +18,11 @@ export interface IsoFile {
 }
 
 const SECTOR = 2048;
+/**
+ * mkisofs pads as much. Guests read beyond the end: Linux's read-ahead did, busybox looks for labels in the first
+ * 68 KiB and finds none on a shorter disk.
+ */
+const PADDING_SECTORS = 150;
 const PRIMARY_ROOT = 23;
 const JOLIET_ROOT = 24;
 const FIRST_FILE = 25;
@@ -29,7 +34,7 @@ export function encodeIso(label: string, files: readonly IsoFile[]): Uint8Array 
     extents.push(next);
     next += Math.ceil(content.length / SECTOR);
   }
-  const image = new Uint8Array(next * SECTOR);
+  const image = new Uint8Array((next + PADDING_SECTORS) * SECTOR);
   const put = (sector: number, bytes: Uint8Array): void => image.set(bytes, sector * SECTOR);
   put(16, volumeDescriptor({ joliet: false, label, sectors: next }));
   put(17, volumeDescriptor({ joliet: true, label, sectors: next }));

@@ -1,5 +1,6 @@
 /** `skopeo` as a child: the one that speaks to registries and reads archives. Arguments only, never a shell. */
 import { spawn } from "node:child_process";
+import { createHash } from "node:crypto";
 import { messageOf } from "../../base/errors.ts";
 import { imageError } from "./image-error.ts";
 import { ociArchitecture } from "./layout.ts";
@@ -13,14 +14,14 @@ export interface SkopeoOptions {
   readonly signal: AbortSignal;
 }
 
-/** Digest of what a tag points to in its registry, now: one request. */
+/** Digest of what a tag points to in its registry, now: one request, whose answer is what the digest is of. */
 export async function registryDigest(name: string, options: SkopeoOptions): Promise<string> {
-  const args = ["inspect", ...sourceFlags(options, ""), "--format", "{{.Digest}}", `docker://${name}`];
-  const digest = (await skopeo(args, name, options)).trim();
-  if (!/^sha256:[0-9a-f]{64}$/.test(digest)) {
-    throw imageError("pull", `registry gave no digest for image ${name}: ${digest.slice(0, 200)}`);
-  }
-  return digest;
+  const manifest = await skopeo(
+    ["inspect", ...sourceFlags(options, ""), "--raw", `docker://${name}`],
+    name,
+    options,
+  );
+  return `sha256:${createHash("sha256").update(manifest).digest("hex")}`;
 }
 
 /** Copies an image into a new OCI layout, blobs as they are. */
@@ -46,7 +47,8 @@ function sourceFlags({ authFile, insecure }: SkopeoOptions, side: "" | "src-"): 
   ];
 }
 
-function skopeo(args: readonly string[], name: string, options: SkopeoOptions): Promise<string> {
+/** What it writes to its standard output. */
+function skopeo(args: readonly string[], name: string, options: SkopeoOptions): Promise<Buffer> {
   // Debian has no policy.json without another package; whether an image is trusted is the manifest's decision.
   const common = ["--insecure-policy", "--override-os", "linux", "--override-arch", ociArchitecture()];
   return new Promise((resolve, reject) => {
@@ -54,11 +56,9 @@ function skopeo(args: readonly string[], name: string, options: SkopeoOptions): 
       stdio: ["ignore", "pipe", "pipe"],
       signal: options.signal,
     });
-    let stdout = "";
+    const stdout: Buffer[] = [];
     let stderr = "";
-    child.stdout.on("data", (data: Buffer) => {
-      stdout += data.toString();
-    });
+    child.stdout.on("data", (data: Buffer) => stdout.push(data));
     child.stderr.on("data", (data: Buffer) => {
       stderr = (stderr + data.toString()).slice(-4096);
     });
@@ -67,7 +67,7 @@ function skopeo(args: readonly string[], name: string, options: SkopeoOptions): 
       reject(aborted ? options.signal.reason : skopeoMissing(name, options.program, error));
     });
     child.once("close", (code) => {
-      if (code === 0) resolve(stdout);
+      if (code === 0) resolve(Buffer.concat(stdout));
       else reject(pullFailure(name, stderr));
     });
   });
