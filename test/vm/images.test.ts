@@ -50,8 +50,10 @@ async function registry(t: TestContext) {
     const index = JSON.parse(readFileSync(join(state.layout, "index.json"), "utf8"));
     const digest: string = reference.startsWith("sha256:") ? reference : index.manifests[0].digest;
     const path = join(state.layout, "blobs/sha256", digest.slice(7));
-    if (kind === undefined || !existsSync(path))
-      return response.writeHead(request.url === "/v2/" ? 200 : 404).end();
+    if (kind === undefined || !existsSync(path)) {
+      response.writeHead(request.url === "/v2/" ? 200 : 404).end();
+      return;
+    }
     const mediaType = kind === "blobs" ? "application/octet-stream" : index.manifests[0].mediaType;
     const headers = {
       "content-type": mediaType,
