@@ -3,7 +3,7 @@
  * and mouth of one link. None of this takes a capability, so a launcher does it with a descriptor that root opened.
  */
 import { EAGAIN, ENETDOWN, KernelError } from "./errno.ts";
-import { ioctl, recv, SO_RCVBUF, SOL_SOCKET, setSocketOption } from "./libc.ts";
+import { ioctl, recv, setSocketOption } from "./libc.ts";
 import {
   attachFilter,
   type BpfInstruction,
@@ -16,8 +16,6 @@ import { type Polling, pollReadable } from "./poll.ts";
 const SIOCGIFINDEX = 0x8933;
 const SOL_PACKET = 263;
 const PACKET_IGNORE_OUTGOING = 23;
-/** The kernel gives what net.core.rmem_max allows; only waiting frames take memory. */
-const RECEIVE_BUFFER = 1 << 20;
 /** What DHCP clients send fits; longer frames are cut and then refused as truncated. */
 const FRAME_MAX = 4096;
 const OBJECT = "a packet socket";
@@ -38,7 +36,6 @@ export const packetPort = {
     attachFilter(fd, filter);
     // A socket for all protocols is also shown what the host sends: a copy of each packet to the guest, for nothing.
     setSocketOption(fd, SOL_PACKET, PACKET_IGNORE_OUTGOING, 1, OBJECT);
-    setSocketOption(fd, SOL_SOCKET, SO_RCVBUF, RECEIVE_BUFFER, OBJECT);
     bindPacketSocket(fd, ifindex, ETH_P_ALL);
   },
 

@@ -24,6 +24,12 @@ import { packetAddress } from "./socket-address.ts";
 
 export const ETH_P_ALL = 0x0003;
 const OBJECT = "a packet socket";
+const SO_RCVBUFFORCE = 33;
+/**
+ * For a burst while the reader is kept waiting, as on a busy host: some 3,400 DHCP requests. Only waiting frames take
+ * memory. Root may go beyond net.core.rmem_max, a launcher may not, so it is set before the socket is handed over.
+ */
+const RECEIVE_BUFFER = 2 << 20;
 
 /** One instruction of classic BPF, `struct sock_filter`. */
 export interface BpfInstruction {
@@ -35,7 +41,9 @@ export interface BpfInstruction {
 
 /** Deaf until it is bound. Belongs to the caller: close it with node:fs closeSync. */
 export function openPacketSocket(netns: string): number {
-  return inNetns(netns, () => socket(AF_PACKET, SOCK_RAW | SOCK_NONBLOCK, 0, OBJECT));
+  const fd = inNetns(netns, () => socket(AF_PACKET, SOCK_RAW | SOCK_NONBLOCK, 0, OBJECT));
+  setSocketOption(fd, SOL_SOCKET, SO_RCVBUFFORCE, RECEIVE_BUFFER, OBJECT);
+  return fd;
 }
 
 /** The program is checked by the kernel; EINVAL where it does not end in a return or jumps outside. */
