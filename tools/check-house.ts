@@ -16,13 +16,16 @@ for (const file of globSync("src/**/*.ts")) {
   if (file.endsWith(".test.ts") || file.endsWith(".gen.ts")) continue;
   const lines = readFileSync(file, "utf8").split("\n");
   const code = lines.filter((line) => !/^\s*(\/\/|\/\*|\*|$)/.test(line));
-  if (code.length > MAX_CODE_LINES) breaches.push(`${file}:1 has ${code.length} lines of code (at most ${MAX_CODE_LINES})`);
+  if (code.length > MAX_CODE_LINES)
+    breaches.push(`${file}:1 has ${code.length} lines of code (at most ${MAX_CODE_LINES})`);
   lines.forEach((line, index) => {
     const where = `${file}:${index + 1}`;
     const text = line.replace(/\/\/.*$|^\s*\*.*$/, "");
     const named = bindings.find((name) => text.includes(`"${name}"`) || text.includes(`'${name}'`));
-    if (named !== undefined && !MAY_NAME_BINDINGS.test(file)) breaches.push(`${where} names the binding ${named}`);
-    if (text.includes("process.env") && !file.startsWith("src/apps/")) breaches.push(`${where} reads the environment`);
+    if (named !== undefined && !MAY_NAME_BINDINGS.test(file))
+      breaches.push(`${where} names the binding ${named}`);
+    if (text.includes("process.env") && !file.startsWith("src/apps/"))
+      breaches.push(`${where} reads the environment`);
   });
 }
 if (breaches.length > 0) {

@@ -1,5 +1,6 @@
 /** Commands that look and change nothing: get, describe, validate, plan, dumpxml, logs, bench. */
 import { type Command, Option } from "commander";
+import { DEFAULT_SETTINGS } from "../../api/settings.ts";
 import type { BenchOptions } from "./bench.ts";
 import {
   duration,
@@ -149,7 +150,7 @@ function declareBench(program: Command, run: Run): void {
       .command("bench")
       .argument("<scenario>", "phase1: privileged wiring; dhcp: leases at the guest's door")
       .description("measure on this machine; nothing is quoted that was not measured (root)")
-      .option("--binding <name>", "binding to measure", "masquerade")
+      .option("--binding <name>", "binding to measure", DEFAULT_SETTINGS.defaultBinding)
       .option("--nics <count>", "how many NICs", wholeNumber)
       .addOption(new Option("--duration <duration>", "how long, where that applies").argParser(duration))
       .addOption(outputOption("text", "json").default("text"))

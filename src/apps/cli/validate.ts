@@ -37,7 +37,9 @@ export async function validate(
 }
 
 async function inFormat(format: "json" | "yaml", value: unknown): Promise<string> {
-  return format === "json" ? `${JSON.stringify(value, null, 2)}\n` : (await import("./yaml-text.ts")).toYaml(value);
+  return format === "json"
+    ? `${JSON.stringify(value, null, 2)}\n`
+    : (await import("./yaml-text.ts")).toYaml(value);
 }
 
 function plural(count: number, noun: string): string {
