@@ -13,7 +13,7 @@ import type { Malformed } from "./malformed.ts";
 
 export const DHCP4_SERVER_PORT = 67;
 export const DHCP4_CLIENT_PORT = 68;
-export const DHCP4_HEADER = 236;
+const DHCP4_HEADER = 236;
 /** Header and cookie: where the options begin. */
 export const DHCP4_OPTIONS_AT = 240;
 /** Shorter messages are thrown away by BOOTP relays and some clients (RFC 1542, 2.1). */

@@ -23,14 +23,13 @@ export const DECLINE6 = 9;
 export const RECONFIGURE = 10;
 export const INFORMATION_REQUEST = 11;
 export const RELAY_FORW = 12;
-export const RELAY_REPL = 13;
+const RELAY_REPL = 13;
 
 export const OPT_CLIENT_ID = 1;
 export const OPT_SERVER_ID = 2;
 export const OPT_IA_NA = 3;
 export const OPT_IA_TA = 4;
 export const OPT_IA_ADDRESS = 5;
-export const OPT_OPTION_REQUEST = 6;
 export const OPT_PREFERENCE = 7;
 export const OPT_STATUS = 13;
 export const OPT_RAPID_COMMIT = 14;

@@ -49,6 +49,6 @@ export function multicastMac6(group: Uint8Array): Uint8Array {
 }
 
 /** Broadcast or multicast. */
-export function isGroupMac(bytes: Uint8Array, at = 0): boolean {
+function isGroupMac(bytes: Uint8Array, at: number): boolean {
   return ((bytes[at] ?? 0) & 1) === 1;
 }

@@ -11,10 +11,9 @@ import { IPV6_HEADER, NEXT_HEADER_ICMPV6, writeIpv6 } from "./ipv6.ts";
 import type { Malformed } from "./malformed.ts";
 
 export const ROUTER_SOLICIT = 133;
-export const ROUTER_ADVERT = 134;
+const ROUTER_ADVERT = 134;
 /** Neighbour discovery is valid on its own link only: a router would have lowered it. */
 export const ND_HOP_LIMIT = 255;
-export const INFINITE_LIFETIME = 0xffffffff;
 
 const OPT_SOURCE_LINK_LAYER = 1;
 const OPT_PREFIX = 3;

@@ -1,6 +1,6 @@
 /**
  * Why bytes are not what a decoder reads. Decoders return one of these words instead of throwing: packets come from
- * hostile guests, and a fixed set of words can be counted without growing.
+ * hostile guests, and a fixed set of words can be counted without growing. No decoder returns strings for anything else.
  */
 export type Malformed =
   /** Not the protocol the decoder was made for; somebody else's packet. */
@@ -16,8 +16,3 @@ export type Malformed =
   | "fragment"
   /** A compressed name that points to itself or forward. */
   | "bad-name";
-
-/** Every decoder of this folder returns a value that is no string, or a Malformed. */
-export function isMalformed(decoded: unknown): decoded is Malformed {
-  return typeof decoded === "string";
-}
