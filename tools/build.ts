@@ -1,6 +1,7 @@
 /** Bundles the programs into dist/: one file a program and shared chunks, so that a command starts in milliseconds. */
 import { rmSync } from "node:fs";
 import { build } from "esbuild";
+import { leanBuiltins } from "./lean-builtins.ts";
 
 const outdir = process.argv[2] ?? "dist";
 rmSync(outdir, { recursive: true, force: true });
@@ -25,4 +26,5 @@ await build({
     js: 'import { createRequire as __cr } from "node:module"; const require = __cr(import.meta.url);',
   },
   logLevel: "warning",
+  plugins: [leanBuiltins],
 });
