@@ -9,6 +9,7 @@
 import { closeSync, fstatSync, openSync, renameSync, rmSync, writeSync } from "node:fs";
 import { connect, createServer, type Server, type Socket } from "node:net";
 import { PodtapError } from "../base/errors.ts";
+import { lastBytes } from "./log-tail.ts";
 
 const REPLAY_BYTES = 64 * 1024;
 const CLIENT_QUEUE_BYTES = 1024 * 1024;
@@ -36,8 +37,9 @@ export class Console {
     this.#server = createServer({ allowHalfOpen: false }, (client) => this.#welcome(client));
   }
 
-  /** Clients may come before the guest runs. */
+  /** Clients may come before the guest runs. What an earlier launcher logged is replayed too. */
   async listen(): Promise<void> {
+    this.#remember(lastBytes(this.#files.log, REPLAY_BYTES));
     rmSync(this.#files.clientSocket, { force: true });
     await new Promise<void>((resolve, reject) => {
       this.#server.once("error", reject);

@@ -11,7 +11,7 @@
  * so an expected end is taken from the console and an unexpected one from libvirt, which knows the cause.
  */
 import { messageOf, PodtapError } from "../base/errors.ts";
-import { domainName, planDomain } from "../domain/domain.ts";
+import { type DomainModel, domainName, planDomain } from "../domain/domain.ts";
 import { toXml } from "../domain/xml.ts";
 import type { GuestService } from "../guest/config.ts";
 import { Console } from "./console.ts";
@@ -21,7 +21,7 @@ import { keepStarted, keepStarting, type LauncherFiles, readKeptLaunch } from ".
 import { LauncherState } from "./launcher-state.ts";
 import type { DomainEvent, Libvirt, StopDetail } from "./libvirt.ts";
 import { LibvirtSession } from "./libvirt-session.ts";
-import { readPid } from "./libvirtd.ts";
+import { type Libvirtd, readPid } from "./libvirtd.ts";
 import { lastLines } from "./log-tail.ts";
 import { askToPowerOff } from "./power-off.ts";
 
@@ -34,12 +34,15 @@ export interface GuestServer {
 export interface LauncherOptions {
   readonly files: LauncherFiles;
   readonly guestServer: GuestServer;
-  readonly sharedCapabilities?: string;
+  /** Started before anything else was loaded. */
+  readonly libvirtd: Promise<Libvirtd>;
   readonly log: (message: string) => void;
 }
 
 const ACTIVE = new Set(["starting", "running", "paused"]);
 const FORCE_AFTER_MS = 3_000;
+/** libvirt has seen the end of a QEMU by then. */
+const VERDICT_MS = 2_000;
 
 export class Launcher {
   readonly state = new LauncherState();
@@ -59,7 +62,7 @@ export class Launcher {
       (command, timeout) => this.agentCommand(command, timeout),
       (facts) => this.state.update({ agent: { connected: true, ...facts } }),
     );
-    this.#session = new LibvirtSession(options.files.libvirt, options.sharedCapabilities, {
+    this.#session = new LibvirtSession(options.files.libvirt, options.libvirtd, {
       lifecycle: (event, stop) => this.#onLifecycle(event, stop),
       agent: (connected) => this.#onAgent(connected),
       up: (pid) => this.state.update({ libvirtdPid: pid }),
@@ -78,8 +81,9 @@ export class Launcher {
     this.#launching.catch((problem) => this.#options.log(messageOf(problem)));
   }
 
-  /** Returns when the guest's CPUs run. Asked again, it waits for the same start. */
+  /** Returns when the guest's CPUs run. Asked again it waits for the same start, or tries anew after a failure. */
   async launch(spec: LaunchSpec): Promise<LauncherStatus> {
+    if (this.state.status.phase === "failed") this.#launching = undefined;
     this.#launching ??= this.#run(spec, false);
     await this.#launching;
     return this.state.status;
@@ -124,45 +128,67 @@ export class Launcher {
   }
 
   async #run(spec: LaunchSpec, started: boolean): Promise<void> {
-    const { files, guestServer } = this.#options;
     this.#spec = spec;
+    this.#expectedEnd = undefined;
     this.state.enter("starting");
     try {
-      // Before the domain: the XML is checked, and a missing memory is told, without libvirt.
-      const xml = toXml(
-        planDomain({
-          vmi: spec.vmi,
-          nics: spec.plan.nics.map((nic) => nic.domain),
-          disks: spec.disks,
-          ...(spec.kernel === undefined ? {} : { kernel: spec.kernel }),
-          accelerator: spec.accelerator,
-          consoleSocket: files.console.serialSocket,
-          agentSocket: files.agentSocket,
-        }),
-      );
-      const services = spec.plan.nics.flatMap((nic) => nic.services);
-      guestServer.serve(services, (lease) => this.#onLease(lease));
-      const connection = await this.#session.connection;
-      const found = await this.#find(connection);
-      if (found === "off" && started) return this.#ended(undefined);
-      if (found === "off") {
-        keepStarting(files, spec);
-        await connection.define(xml);
-        await connection.createPaused();
-      }
-      const pid = readPid(files.libvirt.qemuPidFile(domainName(spec.vmi)));
-      if (pid !== undefined) this.state.update({ qemuPid: pid });
-      await this.#console.attach(() => this.#onQemuClosed());
-      if (!started) {
-        await connection.resume();
-        keepStarted(files);
-      } else if (await agentIsConnected(connection)) {
-        this.#onAgent(true);
-      }
-      this.state.enter(found === "paused" && started ? "paused" : "running");
+      await this.#bringUp(spec, started);
     } catch (problem) {
-      this.state.enter("failed", `${messageOf(problem)}${this.#qemuSaid()}`);
+      const reason = `${messageOf(problem)}${this.#qemuSaid()}`;
+      // What did come up is of no use, and would be in the way of another try.
+      if (!started) await this.#discard();
+      this.#options.guestServer.close();
+      this.state.qemuGone();
+      this.state.enter("failed", reason);
       throw problem;
+    }
+  }
+
+  async #bringUp(spec: LaunchSpec, started: boolean): Promise<void> {
+    const { files, guestServer } = this.#options;
+    // Before the domain: what is wrong with the manifest is told without libvirt.
+    const xml = toXml(this.#domainOf(spec));
+    const services = spec.plan.nics.flatMap((nic) => nic.services);
+    guestServer.serve(services, (lease) => this.#onLease(lease));
+    const connection = await this.#session.connection;
+    const found = await this.#find(connection);
+    if (found === "off" && started) return this.#ended(undefined);
+    if (found === "off") {
+      keepStarting(files, spec);
+      await connection.define(xml);
+      await connection.createPaused();
+    }
+    const pid = readPid(files.libvirt.qemuPidFile(domainName(spec.vmi)));
+    if (pid !== undefined) this.state.update({ qemuPid: pid });
+    await this.#console.attach(() => this.#onQemuClosed());
+    if (!started) {
+      if (found !== "running") await connection.resume();
+      keepStarted(files);
+    }
+    this.state.enter(found === "paused" && started ? "paused" : "running");
+    // A domain that was there before has told its agent's connection to somebody else.
+    if (found !== "off") this.#onAgent(await agentIsConnected(connection));
+  }
+
+  #domainOf(spec: LaunchSpec): DomainModel {
+    const { files } = this.#options;
+    return planDomain({
+      vmi: spec.vmi,
+      nics: spec.plan.nics.map((nic) => nic.domain),
+      disks: spec.disks,
+      ...(spec.kernel === undefined ? {} : { kernel: spec.kernel }),
+      accelerator: spec.accelerator,
+      consoleSocket: files.console.serialSocket,
+      agentSocket: files.agentSocket,
+    });
+  }
+
+  async #discard(): Promise<void> {
+    try {
+      const connection = await this.#session.connection;
+      if ((await this.#find(connection)) !== "off") await connection.destroy(true);
+    } catch (problem) {
+      this.#options.log(`the failed start could not be cleared away: ${messageOf(problem)}`);
     }
   }
 
@@ -209,7 +235,17 @@ export class Launcher {
   }
 
   #onQemuClosed(): void {
-    if (this.#expectedEnd !== undefined) this.#ended("destroyed");
+    if (this.#expectedEnd !== undefined) {
+      this.#ended("destroyed");
+      return;
+    }
+    // libvirt is about to tell why. If it does not, only the connection broke.
+    setTimeout(() => {
+      if (!ACTIVE.has(this.state.status.phase)) return;
+      this.#console
+        .attach(() => this.#onQemuClosed())
+        .catch((problem) => this.#options.log(messageOf(problem)));
+    }, VERDICT_MS).unref();
   }
 
   #ended(stop: StopDetail | undefined): void {

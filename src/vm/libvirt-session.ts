@@ -4,7 +4,7 @@
  */
 import { messageOf } from "../base/errors.ts";
 import { Libvirt, type LibvirtListener } from "./libvirt.ts";
-import { type LibvirtFiles, writeLibvirtFiles } from "./libvirt-files.ts";
+import type { LibvirtFiles } from "./libvirt-files.ts";
 import { type Libvirtd, startLibvirtd, stopLibvirtd } from "./libvirtd.ts";
 
 const FIRST_RETRY_MS = 50;
@@ -29,12 +29,11 @@ export class LibvirtSession {
   #upSince = 0;
   #closed = false;
 
-  /** Starts at once. @param sharedCapabilities a directory to copy QEMU's capabilities from */
-  constructor(files: LibvirtFiles, sharedCapabilities: string | undefined, listener: SessionListener) {
+  /** @param first the daemon that was started already */
+  constructor(files: LibvirtFiles, first: Promise<Libvirtd>, listener: SessionListener) {
     this.#files = files;
     this.#listener = listener;
-    writeLibvirtFiles(files, sharedCapabilities);
-    this.#connection = this.#open();
+    this.#connection = this.#open(first);
     // Whoever needs the connection gets the error from it.
     this.#connection.catch(() => undefined);
   }
@@ -51,8 +50,8 @@ export class LibvirtSession {
     if (this.#daemon !== undefined) stopLibvirtd(this.#daemon);
   }
 
-  async #open(): Promise<Libvirt> {
-    this.#daemon = await startLibvirtd(this.#files);
+  async #open(starting: Promise<Libvirtd>): Promise<Libvirt> {
+    this.#daemon = await starting;
     const { agent, lifecycle } = this.#listener;
     const connection = await Libvirt.connect(this.#files.socket, {
       agent: (connected) => agent(connected),
@@ -78,7 +77,7 @@ export class LibvirtSession {
       await new Promise((resolve) => setTimeout(resolve, this.#retryMs));
       this.#retryMs = Math.min(this.#retryMs * 2, LAST_RETRY_MS);
       try {
-        const connection = await this.#open();
+        const connection = await this.#open(startLibvirtd(this.#files));
         // After the assignment of #connection, which this promise is.
         setImmediate(() => this.#listener.reconnected());
         return connection;

@@ -175,9 +175,15 @@ export class Libvirt {
     }
     listeners.set(conn, listener);
     const libvirt = new Libvirt(conn, loop);
-    await virt.connectRegisterCloseCallback(conn, loop.onClose, null, null);
-    await virt.connectDomainEventRegisterAny(conn, null, LIFECYCLE_EVENT, loop.onLifecycle, null, null);
-    await virt.connectDomainEventRegisterAny(conn, null, AGENT_EVENT, loop.onAgent, null, null);
+    try {
+      await libvirt.#listen(LIFECYCLE_EVENT, loop.onLifecycle);
+      await libvirt.#listen(AGENT_EVENT, loop.onAgent);
+      const registered = await virt.connectRegisterCloseCallback(conn, loop.onClose, null, null);
+      check(registered, "watch its own connection");
+    } catch (problem) {
+      await libvirt.close();
+      throw problem;
+    }
     return libvirt;
   }
 
@@ -247,6 +253,11 @@ export class Libvirt {
     await virt.connectUnregisterCloseCallback(this.#conn, this.#loop.onClose);
     await virt.connectClose(this.#conn);
     await release(this.#loop);
+  }
+
+  async #listen(event: number, callback: Pointer): Promise<void> {
+    const id = await virt.connectDomainEventRegisterAny(this.#conn, null, event, callback, null, null);
+    check(id, "listen for events");
   }
 
   #hold(domain: Pointer | null, tried: string): void {

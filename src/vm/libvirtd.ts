@@ -22,12 +22,17 @@ export interface Libvirtd {
   readonly ended: Promise<void>;
 }
 
-/** Finds the daemon of these files alive, or starts one; returns once its socket takes connections. */
+/**
+ * Finds the daemon of these files alive, or starts one; resolves once its socket takes connections. Where there is
+ * no socket the daemon is started before this function gives control back.
+ */
 export async function startLibvirtd(files: LibvirtFiles): Promise<Libvirtd> {
-  if (await answers(files.socket)) {
-    return { pid: readPid(files.pidFile) ?? 0, adopted: true, ended: new Promise(() => undefined) };
+  if (existsSync(files.socket)) {
+    if (await answers(files.socket)) {
+      return { pid: readPid(files.pidFile) ?? 0, adopted: true, ended: new Promise(() => undefined) };
+    }
+    rmSync(files.socket, { force: true });
   }
-  rmSync(files.socket, { force: true });
   const socketThere = watchFor(files.socket);
   const log = openSync(files.log, "a", 0o600);
   const child = spawn(LIBVIRTD, [], {

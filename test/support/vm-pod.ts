@@ -2,7 +2,16 @@
  * A launcher as the node daemon runs it: in the real sandbox, with the bridge, tap and packet sockets of one
  * masquerade NIC, spoken to over its socket. Everything is gone when the test is over.
  */
-import { chownSync, closeSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import {
+  chownSync,
+  closeSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+} from "node:fs";
 import { connect as connectTo, type Socket } from "node:net";
 import { join } from "node:path";
 import type { TestContext } from "node:test";
@@ -10,8 +19,8 @@ import type { Vmi } from "../../src/api/types.ts";
 import { BRIDGE_MAC, type Mac } from "../../src/base/mac.ts";
 import type { DomainInterface } from "../../src/domain/interface.ts";
 import { openPacketSocket } from "../../src/linux/packet-socket.ts";
-import { createSandbox, destroySandbox, spawnInSandbox } from "../../src/linux/sandbox/sandbox.ts";
 import { processesInNetns } from "../../src/linux/sandbox/processes.ts";
+import { createSandbox, destroySandbox, spawnInSandbox } from "../../src/linux/sandbox/sandbox.ts";
 import type { SandboxProcess } from "../../src/linux/sandbox/types.ts";
 import type { NicPlan, Plan } from "../../src/plan/plan.ts";
 import type { LauncherStatus, LaunchSpec } from "../../src/vm/launch-spec.ts";
@@ -33,6 +42,8 @@ export interface VmPod {
   readonly pod: TestPod;
   readonly dir: string;
   readonly client: LauncherClient;
+  /** A start on this pod's NIC. */
+  spec(more?: Partial<LaunchSpec>): LaunchSpec;
   launcher: SandboxProcess;
   /** After the last one was killed. */
   startLauncher(): Promise<void>;
@@ -41,6 +52,10 @@ export interface VmPod {
   until(what: string, met: (status: LauncherStatus) => boolean, ms?: number): Promise<LauncherStatus>;
   /** Processes of the pod by their name, as the host sees them. */
   pidOf(name: string): number;
+  /** Inodes of packet sockets in the pod's namespace. */
+  packetSockets(): ReadonlySet<string>;
+  /** Inodes of the sockets that a process holds. */
+  socketsOf(name: string): readonly string[];
   file(name: string): string;
   console(): ConsoleClient;
 }
@@ -50,9 +65,9 @@ export interface ConsoleClient {
   text(): string;
 }
 
-export async function vmPod(t: TestContext): Promise<VmPod> {
+export async function vmPod(t: TestContext, { queues = 0 } = {}): Promise<VmPod> {
   const pod = testPod(t, "vm");
-  wire(pod);
+  wire(pod, queues);
   await warmCapabilities(CAPABILITIES);
   const root = mkdtempSync("/run/pt-vm-");
   const dir = join(root, "p");
@@ -84,7 +99,15 @@ export async function vmPod(t: TestContext): Promise<VmPod> {
     const packets = openPacketSocket(pod.path);
     try {
       return spawnInSandbox(sandbox, {
-        argv: [NODE, "--disable-warning=ExperimentalWarning", MAIN, "--dir", dir, "--libvirt-cache", CAPABILITIES],
+        argv: [
+          NODE,
+          "--disable-warning=ExperimentalWarning",
+          MAIN,
+          "--dir",
+          dir,
+          "--libvirt-cache",
+          CAPABILITIES,
+        ],
         env: { PATH: "/usr/sbin:/usr/bin:/sbin:/bin" },
         uid: UID,
         gid: UID,
@@ -100,6 +123,7 @@ export async function vmPod(t: TestContext): Promise<VmPod> {
     pod,
     dir,
     client,
+    spec: (more = {}) => ({ ...bootSpec(), plan: plan(queues), ...more }),
     launcher: spawn(),
     async startLauncher() {
       vm.launcher = spawn();
@@ -120,6 +144,15 @@ export async function vmPod(t: TestContext): Promise<VmPod> {
       const found = processesInNetns(pod.path).filter((pid) => nameOf(pid).startsWith(name));
       if (found.length !== 1) throw new Error(`${found.length} processes named ${name}`);
       return found[0] as number;
+    },
+    packetSockets: () => {
+      const lines = pod.run("cat", "/proc/net/packet").trim().split("\n").slice(1);
+      return new Set(lines.map((line) => line.trim().split(/\s+/).at(-1) ?? ""));
+    },
+    socketsOf: (name) => {
+      const folder = `/proc/${vm.pidOf(name)}/fd`;
+      const links = readdirSync(folder).map((fd) => readlinkSync(join(folder, fd)));
+      return links.flatMap((link) => /^socket:\[(\d+)\]$/.exec(link)?.[1] ?? []);
     },
     file: (name) => readFileSync(join(dir, name), "utf8"),
     console() {
@@ -145,9 +178,10 @@ function nameOf(pid: number): string {
 }
 
 /** Phase 1 of one masquerade NIC, without its rules. */
-function wire(pod: TestPod): void {
+function wire(pod: TestPod, queues: number): void {
   pod.run("ip", "link", "add", BRIDGE, "address", BRIDGE_MAC, "mtu", "1450", "type", "bridge");
-  pod.run("ip", "tuntap", "add", "tap0", "mode", "tap", "user", String(UID));
+  const multiQueue = queues > 0 ? ["multi_queue"] : [];
+  pod.run("ip", "tuntap", "add", "tap0", "mode", "tap", "user", String(UID), ...multiQueue);
   pod.run("ip", "link", "set", "tap0", "mtu", "1450", "addrgenmode", "none", "master", BRIDGE, "up");
   pod.run("ip", "link", "set", BRIDGE, "addrgenmode", "none", "up");
   for (const address of ["10.0.2.1/24", "fd10:0:2::1/120", "fe80::1/64"]) {
@@ -158,7 +192,7 @@ function wire(pod: TestPod): void {
 export function bootSpec(more: Partial<LaunchSpec> = {}, manifest: Vmi = vmi()): LaunchSpec {
   return {
     vmi: manifest,
-    plan: plan(),
+    plan: plan(0),
     disks: [],
     accelerator: { type: "tcg", reason: "the test says so" },
     ...more,
@@ -172,13 +206,13 @@ export const DEMO_KERNEL = {
   args: "console=ttyS0 quiet no_timer_check mitigations=off",
 };
 
-function plan(): Plan {
-  const nic = { domain: domainNic(), services: allServices() } satisfies Partial<NicPlan>;
+function plan(queues: number): Plan {
+  const nic = { domain: domainNic(queues), services: allServices() } satisfies Partial<NicPlan>;
   // The launcher reads these two parts of a NIC's plan and no other.
   return { version: 1, vmi: { namespace: "default", name: "web", uid: "1" }, nics: [nic as NicPlan] };
 }
 
-function domainNic(): DomainInterface {
+function domainNic(queues: number): DomainInterface {
   return {
     type: "ethernet",
     alias: "ua-default",
@@ -186,6 +220,7 @@ function domainNic(): DomainInterface {
     mac: GUEST_MAC as Mac,
     model: "virtio-non-transitional",
     mtu: 1450,
+    ...(queues > 0 && { driver: { name: "qemu", queues } as const }),
     romEnabled: false,
   };
 }
