@@ -16,6 +16,7 @@ import { Store } from "../../cluster/local/store.ts";
 import { PODS, SERVICES, VIRTUAL_MACHINES, VMIS } from "../../cluster/port.ts";
 import type { Accelerator } from "../../domain/devices.ts";
 import { peerCredentials } from "../../linux/tcp-socket.ts";
+import { warmCapabilities } from "../../vm/warm-capabilities.ts";
 import type { Paths } from "../paths.ts";
 import { VERSION } from "../version.ts";
 import { chooseAccelerator } from "./accelerator.ts";
@@ -81,6 +82,8 @@ export async function startDaemon({ paths, config, log, idleExit }: DaemonOption
     ],
   });
   const accelerator = memoised(() => chooseAccelerator(config, paths));
+  // Not waited for: a VM that comes first only starts 1.5 s later.
+  warmCapabilities(paths.libvirtCache).catch((thrown) => log.warn(errorFields(thrown), "no warm capabilities"));
   const overrides = imageOverrides(paths, config);
   const machine = new Machine({
     paths,
