@@ -83,7 +83,9 @@ export async function startDaemon({ paths, config, log, idleExit }: DaemonOption
   });
   const accelerator = memoised(() => chooseAccelerator(config, paths));
   // Not waited for: a VM that comes first only starts 1.5 s later.
-  warmCapabilities(paths.libvirtCache).catch((thrown) => log.warn(errorFields(thrown), "no warm capabilities"));
+  warmCapabilities(paths.libvirtCache).catch((thrown) =>
+    log.warn(errorFields(thrown), "no warm capabilities"),
+  );
   const overrides = imageOverrides(paths, config);
   const machine = new Machine({
     paths,
@@ -110,10 +112,11 @@ export async function startDaemon({ paths, config, log, idleExit }: DaemonOption
   await clean(false).catch((thrown) => log.error(errorFields(thrown), "leftovers of an earlier daemon"));
 
   const abort = new AbortController();
+  const pods = podRunner(environment, { machine, registry, nodeName: hostname(), effective });
   const controllers = [
     vmController(environment),
     vmiController(environment, { memoryOf: (vmi) => memoryMiB(effective(vmi), accelerator.now()) }),
-    podRunner(environment, { machine, registry, nodeName: hostname(), effective }),
+    pods,
     serviceController(environment, net, host),
   ];
   const running = controllers.map((controller) => runController(controller, environment, abort.signal));
@@ -156,6 +159,7 @@ export async function startDaemon({ paths, config, log, idleExit }: DaemonOption
     abort.abort();
     await api.close();
     await Promise.allSettled(running);
+    await pods.letGo();
     if (await isIdle(cluster))
       await host.release().catch((thrown) => log.warn(errorFields(thrown), "host network"));
     await net.close();
