@@ -36,7 +36,7 @@ if [ ! -f node_modules/.package-lock.json ] || [ package-lock.json -nt node_modu
   touch node_modules/.package-lock.json
 fi
 
-if [ ! -f dist/cli.js ] || [ -n "$(find src tools/build.ts package.json -newer dist/cli.js -type f -print -quit)" ]; then
+if [ ! -f dist/cli.js ] || [ -n "$(find src bench tools/build.ts tools/lean-builtins.ts package.json -newer dist/cli.js -type f -print -quit)" ]; then
   say "building"
   node_modules/.bin/node tools/build.ts
 fi

@@ -3,7 +3,7 @@ import type { KubeObject } from "../../api/object.ts";
 import type { Settings } from "../../api/settings.ts";
 import type { Service } from "../../api/types.ts";
 import { admitObject } from "../../api/validate.ts";
-import { isError } from "../../base/problem.ts";
+import { isError, type Problem } from "../../base/problem.ts";
 import { failed, ok, type Result } from "../../base/result.ts";
 import type { NetworkRanges } from "../../cluster/local/cni/pod-ranges.ts";
 import type { Admission } from "../../cluster/local/objects.ts";
@@ -23,12 +23,23 @@ export function validation(settings: Settings): Admission {
   return (object, old) => {
     // Metadata alone (a finalizer, a label) and status are written by controllers, too.
     if (!VALIDATED.has(object.kind) || (old !== undefined && sameContent(object, old))) return ok(object);
+    if (old !== undefined && object.kind === "VirtualMachineInstance") return failed(vmiIsFixed);
     const admitted = admitObject(withoutServerFields(object), settings);
     if (admitted.object === undefined || admitted.problems.some(isError)) return failed(...admitted.problems);
     const { status } = object;
     return ok({ ...admitted.object, ...(status !== undefined && { status }) }, admitted.problems);
   };
 }
+
+/** KubeVirt's words (`vmi-update-admitter.go`): what runs is changed by changing its VM. */
+const vmiIsFixed: Problem = {
+  code: "PT-VMI-1",
+  severity: "error",
+  reason: "FieldValueNotSupported",
+  field: "spec",
+  message: "update of VMI object is restricted",
+  hint: "change the VirtualMachine and restart it, or delete the VMI and apply it anew",
+};
 
 export interface ServiceAddresses {
   /** Of all Services there are. */
