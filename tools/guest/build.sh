@@ -11,6 +11,7 @@
 # Finished files appear by rename, so an interrupted build leaves the former one or none.
 set -euo pipefail
 shopt -s nullglob
+umask 022
 here=$(cd "$(dirname "$0")" && pwd)
 out=${1:-$here/../../.cache/guest}
 mkdir -p "$out"
@@ -169,6 +170,8 @@ done < <(find "$work/kernel/lib/modules/$version/kernel" -name '*.ko')
 for module in "${modules[@]}"; do add_module "$module"; done
 (cd "$root" && ./bin/busybox depmod -b . "$version")
 
+# The same input gives the same bytes, so that image caches keep what they have.
+find "$root" -exec touch -h -d @315532800 {} +
 (cd "$root" && find . -print0 | sort -z | cpio -0 -o -H newc --quiet --owner=0:0 --reproducible) >"$work/initramfs"
 
 # --- disk ---

@@ -20,7 +20,10 @@ gzip -n1 <"$initramfs" >"$packed"
 sectors=$(((($(stat -c %s "$bzimage") + $(stat -c %s "$packed")) / 512 + 8192) / 2048 * 2048))
 truncate -s $((sectors * 512)) "$out"
 mformat -i "$out" -v PODTAP -N 70647461 -T "$sectors" -h 16 -s 63 ::
-mcopy -i "$out" "$bzimage" ::vmlinuz
-mcopy -i "$out" "$packed" ::initrd
-mcopy -i "$out" "$config" ::syslinux.cfg
+# No time of today anywhere: the same input gives the same disk. -m keeps the times of files, mtools reads the rest.
+export SOURCE_DATE_EPOCH=315532800
+touch -d @315532800 "$bzimage" "$packed" "$config"
+mcopy -m -i "$out" "$bzimage" ::vmlinuz
+mcopy -m -i "$out" "$packed" ::initrd
+mcopy -m -i "$out" "$config" ::syslinux.cfg
 syslinux --install "$out"
