@@ -1,8 +1,8 @@
 /** The composition root of a launcher: everything that needs native libraries, loaded while libvirtd starts. */
 import { fstatSync } from "node:fs";
 import { messageOf } from "../../base/errors.ts";
-import { releaseColdCode } from "../../linux/cold-code.ts";
 import { packetPort } from "../../linux/packet-port.ts";
+import { trimMemory } from "../../linux/trim-memory.ts";
 import { makeUndumpable } from "../../linux/undumpable.ts";
 import { guestServices } from "../../vm/guest-services.ts";
 import { FIRST_PACKET_FD } from "../../vm/launch-spec.ts";
@@ -47,7 +47,7 @@ export async function runLauncher({ files, libvirtd, log, die }: RunOptions): Pr
   const stop = launcher.state.watch(({ phase }) => {
     if (phase !== "running") return;
     setImmediate(() => stop());
-    setTimeout(releaseColdCode, SETTLED_MS).unref();
+    setTimeout(trimMemory, SETTLED_MS).unref();
   });
 }
 
