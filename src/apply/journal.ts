@@ -1,11 +1,12 @@
 /**
- * What was changed in a pod's namespace and how each change is undone, on disk before the change is made. One
- * JSON line an entry; a line cut short by a crash is the last one and belongs to a step that was not run.
+ * What is to be changed in a pod's namespace and how each change is undone, on disk before the first change is made.
+ * One JSON line an entry, all of a run in one write; a line cut short by a crash is the last one, and then nothing
+ * of that run was begun. Steps that are listed and were not reached are undone without harm: an undo asks for what
+ * was there before.
  *
  * Written without fsync: it has to outlive the process, not the machine, for a reboot takes the namespaces along.
  */
-import { appendFileSync, mkdirSync, readFileSync, rmSync } from "node:fs";
-import { dirname } from "node:path";
+import { appendFileSync, readFileSync, rmSync } from "node:fs";
 import type { ObservedNftTable } from "../plan/observed.ts";
 import type { Step } from "../plan/step.ts";
 
@@ -17,7 +18,12 @@ export interface AppliedRules {
   readonly tables?: readonly ObservedNftTable[];
 }
 
-type Line = { readonly step: Step; readonly undo: readonly Step[] } | { readonly done: AppliedRules };
+export interface JournalEntry {
+  readonly step: Step;
+  readonly undo: readonly Step[];
+}
+
+type Line = JournalEntry | { readonly done: AppliedRules };
 
 export interface Journal {
   /** Nothing was ever begun. */
@@ -26,25 +32,24 @@ export interface Journal {
   readonly applied: AppliedRules | undefined;
   /** Undo steps of everything ever done, last first. */
   readonly undo: readonly Step[];
-  begin(step: Step, undo: readonly Step[]): void;
+  begin(entries: readonly JournalEntry[]): void;
   done(rules: AppliedRules): void;
   remove(): void;
 }
 
+/** @param path in a folder that is there */
 export function openJournal(path: string): Journal {
   const lines = readLines(path);
   const last = lines.at(-1);
-  let folderMade = lines.length > 0;
-  const append = (line: Line): void => {
-    if (!folderMade) mkdirSync(dirname(path), { recursive: true });
-    folderMade = true;
-    appendFileSync(path, `${JSON.stringify(line)}\n`, { mode: 0o600 });
+  const append = (...more: readonly Line[]): void => {
+    const text = more.map((line) => `${JSON.stringify(line)}\n`).join("");
+    if (text !== "") appendFileSync(path, text, { mode: 0o600 });
   };
   return {
     blank: lines.length === 0,
     applied: last !== undefined && "done" in last ? last.done : undefined,
     undo: lines.flatMap((line) => ("undo" in line ? line.undo : [])).toReversed(),
-    begin: (step, undo) => append({ step, undo }),
+    begin: (entries) => append(...entries),
     done: (rules) => append({ done: rules }),
     remove: () => rmSync(path, { force: true }),
   };

@@ -13,7 +13,7 @@ export function observe(kernel: Kernel, sysctls: readonly string[]): Observed {
 /** The same without the rules, which are dear to list. */
 export function observeLinks(kernel: Kernel, sysctls: readonly string[]): Omit<Observed, "nft"> {
   const links = kernel.readLinks();
-  return { links, routes: kernel.readRoutes(), sysctls: readSysctls(kernel, sysctls, links) };
+  return { links, routes: kernel.readRoutes(links), sysctls: readSysctls(kernel, sysctls, links) };
 }
 
 /** null for the keys of a link that is not there, without asking. */

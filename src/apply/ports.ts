@@ -10,8 +10,11 @@ import type { Step, StepOf, StepOp } from "../plan/step.ts";
 /** One namespace's network, open. */
 export interface Kernel {
   readLinks(): readonly ObservedLink[];
-  /** Main table, both families; multipath routes are listed once a hop. */
-  readRoutes(): readonly ObservedRoute[];
+  /**
+   * Main table, both families; multipath routes are listed once a hop.
+   * @param links just read, to name the routes' links without reading them again
+   */
+  readRoutes(links?: readonly ObservedLink[]): readonly ObservedRoute[];
   /** null where the kernel has no such key. */
   readSysctl(key: string): string | null;
   /** Tables whose name begins with the given prefix. */
@@ -23,11 +26,12 @@ export interface Kernel {
     table: NftTableId,
   ): Readonly<Record<string, { readonly packets: number; readonly bytes: number }>>;
   /**
-   * Carries out one step. Idempotent where the wanted state is already there with our mark.
+   * Carries out steps in order; addresses for one link go to the kernel together. Idempotent where the wanted state
+   * is already there with our mark.
    * @throws PodtapError `PT-KERNEL-<errno>` naming operation, object and the kernel's words; `PT-NFT-1` naming the
    *   refused line of rules.
    */
-  run(step: Step): void;
+  run(...steps: readonly Step[]): void;
 }
 
 export type Executors = { readonly [O in StepOp]: (step: StepOf<O>) => void };

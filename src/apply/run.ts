@@ -1,6 +1,6 @@
 /**
- * Carries out steps, so that at every moment the disk knows how to go back: the undo of a step is written before
- * the step is run. When a step fails, what this run did is undone, last first, and one error tells both.
+ * Carries out steps, so that at every moment the disk knows how to go back: the undo of every step is written before
+ * the first is run. When a step fails, what this run did is undone, last first, and one error tells both.
  *
  * Synchronous, because it runs inside the window in which the calling thread is in the pod's namespace.
  */
@@ -8,21 +8,25 @@ import { messageOf, PodtapError } from "../base/errors.ts";
 import type { Observed } from "../plan/observed.ts";
 import type { Step } from "../plan/step.ts";
 import { undoOf } from "../plan/undo.ts";
+import { batchesOf } from "./batches.ts";
 import type { AppliedRules, Journal } from "./journal.ts";
 import type { Kernel } from "./ports.ts";
 
+/** ENODEV. */
+const LINK_ABSENT = "PT-KERNEL-19";
+
 /** @param before what `steps` were computed from */
 export function runSteps(kernel: Kernel, steps: readonly Step[], before: Observed, journal: Journal): void {
+  const inverse = (step: Step): readonly Step[] => undoOf(step, before);
+  journal.begin(steps.map((step) => ({ step, undo: inverse(step) })));
   const undo: Step[] = [];
-  for (const step of steps) {
-    const inverse = undoOf(step, before);
-    journal.begin(step, inverse);
+  for (const batch of batchesOf(steps)) {
     try {
-      kernel.run(step);
+      kernel.run(...batch);
     } catch (thrown) {
-      throw failed(step, thrown, undoAll(kernel, undo));
+      throw failed(batch, thrown, undoAll(kernel, undo));
     }
-    undo.unshift(...inverse);
+    for (const step of batch) undo.unshift(...inverse(step));
   }
   // An interrupted run of which nothing was missing is complete too, and says so.
   if (steps.length > 0 || journal.applied === undefined) {
@@ -43,10 +47,15 @@ export function undoAll(kernel: Kernel, steps: readonly Step[]): readonly unknow
     try {
       kernel.run(step);
     } catch (thrown) {
-      failures.push(thrown);
+      if (!isMoot(step, thrown)) failures.push(thrown);
     }
   }
   return failures;
+}
+
+/** A link that is gone, or was never given the new name, has nothing to be set back. */
+function isMoot(step: Step, thrown: unknown): boolean {
+  return step.op === "link.set" && thrown instanceof PodtapError && thrown.code === LINK_ABSENT;
 }
 
 /** One line a step, for messages and logs. */
@@ -65,14 +74,14 @@ export function describeStep(step: Step): string {
   }
 }
 
-function failed(step: Step, cause: unknown, undoFailures: readonly unknown[]): PodtapError {
+function failed(batch: readonly Step[], cause: unknown, undoFailures: readonly unknown[]): PodtapError {
   const leftovers =
     undoFailures.length === 0
       ? "what this run had changed was undone"
       : `undoing what this run had changed failed too: ${undoFailures.map(messageOf).join("; ")}`;
   return new PodtapError({
     code: "PT-APPLY-1",
-    message: `${describeStep(step)}: ${messageOf(cause)} (${leftovers})`,
+    message: `${batch.map(describeStep).join(", ")}: ${messageOf(cause)} (${leftovers})`,
     ...(cause instanceof PodtapError && cause.hint !== undefined && { hint: cause.hint }),
     retry: cause instanceof PodtapError ? cause.retry : "never",
     blame: "host",

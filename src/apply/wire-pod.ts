@@ -2,7 +2,7 @@
  * Phase 1 of a pod, whole: observe, plan, store the plan, carry out what is missing. And its teardown.
  * Idempotent: the second run finds nothing to do; one that was killed is finished by the next.
  */
-import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Result } from "../base/result.ts";
 import type { BindingRegistry } from "../plan/binding.ts";
@@ -29,6 +29,7 @@ export interface PodFiles {
   readonly journal: string;
 }
 
+/** @param stateDir a folder that is there */
 export function podFiles(stateDir: string): PodFiles {
   return { plan: join(stateDir, "plan.json"), journal: join(stateDir, "journal.jsonl") };
 }
@@ -94,7 +95,6 @@ export function readPlan(path: string): Plan | undefined {
 }
 
 function writeAtomically(path: string, text: string): void {
-  mkdirSync(join(path, ".."), { recursive: true });
   writeFileSync(`${path}.new`, text, { mode: 0o600 });
   renameSync(`${path}.new`, path);
 }

@@ -2,6 +2,7 @@
  * Links and addresses of one namespace by name, over its rtnetlink socket. Deletes and takes over only what carries
  * podtap's mark.
  */
+import type { Cidr } from "../base/ip.ts";
 import { isLinkName, LINK_MARK } from "../base/names.ts";
 import type { ObservedLink, ObservedRoute } from "../plan/observed.ts";
 import type { LinkChanges, StepOf } from "../plan/step.ts";
@@ -50,8 +51,10 @@ export function readLinks(rtnetlink: Rtnetlink): readonly ObservedLink[] {
   });
 }
 
-export function readRoutes(rtnetlink: Rtnetlink): readonly ObservedRoute[] {
-  const links = rtnetlink.dump(RTM_GETLINK, encodeLinkQuestion(), "links").map(decodeLink);
+export function readRoutes(
+  rtnetlink: Rtnetlink,
+  links: readonly Pick<ObservedLink, "index" | "name">[] = readLinks(rtnetlink),
+): readonly ObservedRoute[] {
   const nameOf = new Map(links.map(({ index, name }) => [index, name]));
   return rtnetlink
     .dump(RTM_GETROUTE, encodeRouteQuestion(), "routes")
@@ -145,27 +148,30 @@ export function setLink(rtnetlink: Rtnetlink, name: string, changes: LinkChanges
     const said = `${JSON.stringify(rename)} is not a link name that podtap accepts`;
     throw new KernelError({ errno: EINVAL, operation, object: name, said });
   }
-  const link = needLink(rtnetlink, name, operation);
-  const settings: LinkSettings = {
+  const settings: Omit<LinkSettings, "name"> = {
     ...plain,
-    ...(rename !== undefined && { name: rename }),
     ...(master !== undefined && {
       master: master === null ? 0 : needLink(rtnetlink, master, operation).index,
     }),
   };
+  if (rename === undefined && changes.mac === undefined) {
+    rtnetlink.change(settingsOf(name, settings, operation));
+    return;
+  }
+  const link = needLink(rtnetlink, name, operation);
   const step = (some: LinkSettings): Change => ({
     type: RTM_SETLINK,
     payload: encodeLinkSettings(link.index, some),
     operation,
     object: name,
   });
+  const whole = { ...settings, ...(rename !== undefined && { name: rename }) };
   try {
-    rtnetlink.change(step(settings));
+    rtnetlink.change(step(whole));
   } catch (thrown) {
     // Kernels before 6.2 rename, and some drivers change their MAC, only while the link is down.
-    const needsDown = rename !== undefined || changes.mac !== undefined;
-    if (errnoOf(thrown) !== EBUSY || !link.up || !needsDown) throw thrown;
-    rtnetlink.change(step({ up: false }), step({ ...settings, up: changes.up ?? true }));
+    if (errnoOf(thrown) !== EBUSY || !link.up) throw thrown;
+    rtnetlink.change(step({ up: false }), step({ ...whole, up: changes.up ?? true }));
   }
 }
 
@@ -191,17 +197,18 @@ export function deleteLink(rtnetlink: Rtnetlink, name: string): void {
   });
 }
 
-export function addAddress(rtnetlink: Rtnetlink, { link: name, address }: StepOf<"address.add">): void {
-  const operation = `add ${address} to`;
-  const link = needLink(rtnetlink, name, operation).index;
-  rtnetlink.change({
+export function addAddresses(rtnetlink: Rtnetlink, name: string, addresses: readonly Cidr[]): void {
+  const operation = (address: Cidr): string => `add ${address} to`;
+  const link = needLink(rtnetlink, name, addresses.map(operation).join(", ")).index;
+  const changes = addresses.map((address) => ({
     type: RTM_NEWADDR,
     flags: NLM_F_CREATE | NLM_F_EXCL,
     payload: encodeAddress({ link, address }),
-    operation,
+    operation: operation(address),
     object: name,
     accept: [EEXIST],
-  });
+  }));
+  rtnetlink.change(...changes);
 }
 
 export function deleteAddress(rtnetlink: Rtnetlink, { link: name, address }: StepOf<"address.delete">): void {

@@ -56,7 +56,7 @@ export type NetJobs = typeof netJobs;
 export function withKernel<T>(netns: string, run: (kernel: Kernel) => T): T {
   const kernel = openKernel(netns);
   try {
-    return run(kernel);
+    return kernel.within(() => run(kernel));
   } finally {
     kernel.close();
   }

@@ -54,6 +54,8 @@ let current: number | undefined;
  * @param target an open descriptor, or the path of a named namespace
  */
 export function inNetns<T>(target: number | string, run: () => T): T {
+  // Nested windows to the same namespace cost nothing.
+  if (target === current) return refusePromise(run());
   const opened = typeof target === "string" ? openNetns(target) : undefined;
   const outer = ownNamespace();
   const inner = opened ?? (target as number);

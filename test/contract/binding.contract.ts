@@ -128,9 +128,11 @@ function dyingAt(kernel: Kernel, at: number): Kernel {
   let count = 0;
   return {
     ...kernel,
-    run: (step) => {
-      if (count++ >= at) throw new Error(`killed before step ${at}`);
-      kernel.run(step);
+    run: (...steps) => {
+      for (const step of steps) {
+        if (count++ >= at) throw new Error(`killed before step ${at}`);
+        kernel.run(step);
+      }
     },
   };
 }
@@ -139,9 +141,11 @@ function failingAt(kernel: Kernel, at: number): Kernel {
   let count = 0;
   return {
     ...kernel,
-    run: (step) => {
-      if (count++ === at) throw new Error("refused for a test");
-      kernel.run(step);
+    run: (...steps) => {
+      for (const step of steps) {
+        if (count++ === at) throw new Error("refused for a test");
+        kernel.run(step);
+      }
     },
   };
 }

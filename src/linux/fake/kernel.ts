@@ -74,7 +74,9 @@ export function fakeKernel(options: FakeKernelOptions = {}): Kernel {
         .map((table) => ({ family: table.family, name: table.name, digest: digestOf(renderTable(table)) })),
     readNftGeneration: () => state.generation,
     readNftCounters: (table) => state.counters(table),
-    run: (step: Step) => (executors[step.op] as (step: StepOf<StepOp>) => void)(step),
+    run: (...steps: readonly Step[]) => {
+      for (const step of steps) (executors[step.op] as (step: StepOf<StepOp>) => void)(step);
+    },
   };
 }
 
