@@ -7,19 +7,10 @@
  * The verdict holds for a boot of this host and a build of QEMU, and is kept under that key.
  */
 import { spawn } from "node:child_process";
-import {
-  accessSync,
-  constants,
-  mkdirSync,
-  mkdtempSync,
-  readFileSync,
-  rmSync,
-  statSync,
-  writeFileSync,
-} from "node:fs";
-import { tmpdir } from "node:os";
-import { dirname, join } from "node:path";
+import { accessSync, constants, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { dirname } from "node:path";
 import { messageOf } from "../base/errors.ts";
+import { TIED_TO_PARENT } from "../base/tied.ts";
 import type { Accelerator } from "../domain/devices.ts";
 
 export interface ProbeOptions {
@@ -49,8 +40,8 @@ export async function probeAccelerator(options: ProbeOptions): Promise<Accelerat
   const key = cacheKey(emulator);
   const kept = readVerdict(cachePath, key);
   if (kept !== undefined) return kept;
-  const verdict = await runProbe(emulator, device, deadlineMs);
   mkdirSync(dirname(cachePath), { recursive: true });
+  const verdict = await runProbe(emulator, device, deadlineMs, `${cachePath}.disk`);
   writeFileSync(cachePath, JSON.stringify({ key, verdict }));
   return verdict;
 }
@@ -65,17 +56,21 @@ function whyClosed(device: string): string | undefined {
   }
 }
 
-async function runProbe(emulator: string, device: string, deadlineMs: number): Promise<Accelerator> {
-  const dir = mkdtempSync(join(tmpdir(), "podtap-kvm-"));
+/** @param disk always the same, so that a probe that was killed leaves nothing that the next does not take away */
+async function runProbe(
+  emulator: string,
+  device: string,
+  deadlineMs: number,
+  disk: string,
+): Promise<Accelerator> {
   try {
-    const disk = join(dir, "boot.img");
     const sector = new Uint8Array(512);
     sector.set(PROGRAM);
     sector.set([0x55, 0xaa], 510);
     writeFileSync(disk, sector);
     return judge(await runGuest(emulator, disk, deadlineMs), device);
   } finally {
-    rmSync(dir, { recursive: true, force: true });
+    rmSync(disk, { force: true });
   }
 }
 
@@ -109,7 +104,10 @@ function runGuest(emulator: string, disk: string, deadlineMs: number): Promise<O
     ["-drive", `file=${disk},format=raw,if=ide`],
   ].flat();
   const quiet = ["-no-user-config", "-nodefaults", "-display", "none", "-no-reboot"];
-  const guest = spawn(emulator, [...machine, ...quiet, ...devices], { stdio: ["ignore", "ignore", "pipe"] });
+  const [setpriv, ...tied] = TIED_TO_PARENT;
+  const guest = spawn(setpriv, [...tied, emulator, ...machine, ...quiet, ...devices], {
+    stdio: ["ignore", "ignore", "pipe"],
+  });
   let said = "";
   guest.stderr.on("data", (chunk: Buffer) => {
     said = (said + chunk.toString("utf8")).slice(-2048);

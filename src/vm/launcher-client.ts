@@ -13,17 +13,23 @@ const BODY_MAX = 4 * 1024 * 1024;
 
 export interface LauncherClient {
   status(): Promise<LauncherStatus>;
-  start(spec: LaunchSpec): Promise<LauncherStatus>;
+  start(spec: LaunchSpec, signal?: AbortSignal): Promise<LauncherStatus>;
   /** The state now and at every change; ends when the launcher closes its socket. */
   watch(signal: AbortSignal): AsyncIterable<LauncherStatus>;
   /** Resolves when the guest is off. */
-  shutdown(graceSeconds: number): Promise<void>;
+  shutdown(graceSeconds: number, signal?: AbortSignal): Promise<void>;
   xml(): Promise<string>;
 }
 
 export function launcherClient(socketPath: string): LauncherClient {
-  const call = async (method: string, path: string, body: unknown, timeoutMs: number): Promise<string> => {
-    const response = await send({ socketPath, method, path, body, timeoutMs });
+  const call = async (
+    method: string,
+    path: string,
+    body: unknown,
+    timeoutMs: number,
+    signal?: AbortSignal,
+  ): Promise<string> => {
+    const response = await send({ socketPath, method, path, body, timeoutMs, ...(signal && { signal }) });
     const text = await readBody(response);
     if (response.statusCode !== 200) throw failure(text, `${method} ${path}`);
     return text;
@@ -31,9 +37,10 @@ export function launcherClient(socketPath: string): LauncherClient {
   return {
     status: async () =>
       JSON.parse(await call("GET", "/status", undefined, ANSWER_TIMEOUT_MS)) as LauncherStatus,
-    start: async (spec) => JSON.parse(await call("POST", "/start", spec, START_TIMEOUT_MS)) as LauncherStatus,
-    shutdown: async (graceSeconds) => {
-      await call("POST", "/shutdown", { graceSeconds }, (graceSeconds + 30) * 1000);
+    start: async (spec, signal) =>
+      JSON.parse(await call("POST", "/start", spec, START_TIMEOUT_MS, signal)) as LauncherStatus,
+    shutdown: async (graceSeconds, signal) => {
+      await call("POST", "/shutdown", { graceSeconds }, (graceSeconds + 30) * 1000, signal);
     },
     xml: () => call("GET", "/xml", undefined, ANSWER_TIMEOUT_MS),
     watch: (signal) => watchStatus(socketPath, signal),

@@ -6,6 +6,7 @@
 import { type ChildProcess, execFileSync, spawn, spawnSync } from "node:child_process";
 import {
   copyFileSync,
+  cpSync,
   existsSync,
   mkdirSync,
   readdirSync,
@@ -34,10 +35,13 @@ const ENVIRONMENT = {
   PODTAP_RUN_DIR: RUN,
   PODTAP_STATE_DIR: STATE,
 };
-const GUEST_IMAGES = join(ROOT, ".cache", "guest", "oci");
+const GUEST_IMAGES = "/run/guest";
 /** For `up`: the demo guest by direct kernel boot, from the local build. */
 export const DEMO_IMAGE = "podtap.local/demo-kernel";
-export const USE_LOCAL_IMAGES = ["--image-override", `${DEMO_IMAGE}=oci:${GUEST_IMAGES}:demo-kernel`] as const;
+export const USE_LOCAL_IMAGES = [
+  "--image-override",
+  `${DEMO_IMAGE}=oci:${GUEST_IMAGES}:demo-kernel`,
+] as const;
 
 /**
  * To be called first in a test file with `import.meta.filename`. Outside, does not return: the process ends with the
@@ -50,7 +54,16 @@ export function onDaemonHost(file: string): void {
     return;
   }
   const group = `podtap-test-${process.pid}`;
-  const own = ["--net", "--mount", "--pid", "--fork", "--kill-child", "--propagation", "private", "--mount-proc"];
+  const own = [
+    "--net",
+    "--mount",
+    "--pid",
+    "--fork",
+    "--kill-child",
+    "--propagation",
+    "private",
+    "--mount-proc",
+  ];
   const inner = [...INIT, process.execPath, ...process.execArgv, file];
   const env = { ...process.env, [MARK]: group };
   const { status } = spawnSync("unshare", [...own, "--", ...inner], { stdio: "inherit", env });
@@ -59,7 +72,8 @@ export function onDaemonHost(file: string): void {
 }
 
 function enter(group: string): void {
-  for (const [point, type] of mounts()) if (type === "nsfs") execFileSync("umount", ["--lazy", point]);
+  // Copies of other people's namespaces would keep those alive; some are gone before they are named here.
+  for (const [point, type] of mounts()) if (type === "nsfs") spawnSync("umount", ["--lazy", point]);
   execFileSync("mount", ["-t", "tmpfs", "tmpfs", "/run"]);
   for (const mount of cgroupMounts()) {
     mkdirSync(join(mount, group), { recursive: true });
@@ -70,6 +84,8 @@ function enter(group: string): void {
   execFileSync(process.execPath, ["tools/build.ts", join(PROGRAM, "dist")], { cwd: ROOT });
   copyFileSync(join(ROOT, "bin", "podtap"), join(PROGRAM, "bin", "podtap"));
   symlinkSync(join(ROOT, "node_modules"), join(PROGRAM, "node_modules"));
+  // A copy: somebody may build the guest anew meanwhile.
+  cpSync(join(ROOT, ".cache", "guest", "oci"), GUEST_IMAGES, { recursive: true });
 }
 
 export interface Said {
@@ -182,7 +198,8 @@ function strangers(): readonly FoundProcess[] {
 function storedObjects(): readonly string[] {
   const store = join(STATE, "store.sqlite");
   if (!existsSync(store) || daemonPid() !== undefined) return [];
-  const db = new DatabaseSync(store, { readOnly: true });
+  // Immutable: a reader of the usual kind leaves files of its own.
+  const db = new DatabaseSync(new URL(`file://${store}?immutable=1`), { readOnly: true });
   try {
     const rows = db.prepare("SELECT resource, namespace, name FROM objects WHERE resource != 'events'").all();
     return rows.map(({ resource, namespace, name }) => `${resource} ${namespace}/${name}`);

@@ -158,8 +158,7 @@ export async function startDaemon({ paths, config, log, idleExit }: DaemonOption
     clearInterval(idling);
     abort.abort();
     await api.close();
-    await Promise.allSettled(running);
-    await pods.letGo();
+    await Promise.allSettled([...running, pods.letGo()]);
     if (await isIdle(cluster))
       await host.release().catch((thrown) => log.warn(errorFields(thrown), "host network"));
     await net.close();

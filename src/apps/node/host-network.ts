@@ -2,7 +2,7 @@
  * The host's side of the pod network: ranges that clash with nothing, the CNI network, forwarding, Service routes.
  * Nothing of the host is changed before the first pod, and all of it is put back after the last.
  */
-import { readFileSync, rmSync } from "node:fs";
+import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { messageOf, PodtapError } from "../../base/errors.ts";
 import { type Cidr, cidrIp } from "../../base/ip.ts";
@@ -38,11 +38,13 @@ export interface HostNetwork {
   readonly serviceRanges: readonly Cidr[];
   /** What guests may ask of the host itself: its resolver, where that is one of its own addresses. */
   readonly hostPorts: readonly HostPorts[];
-  /** Before a CNI ADD: forwarding, the bridge, the route to Services. Idempotent. */
+  /** Runs what needs the host as pods find it: never while it is being put back, which would take things away. */
+  use<T>(run: () => Promise<T>): Promise<T>;
+  /** Before a CNI ADD, within `use`: forwarding, the bridge, the route to Services. Idempotent. */
   prepare(): Promise<void>;
   /** Bridge ports reflect exactly while br_netfilter needs it; it may come at any time, with Docker for one. */
   settleHairpin(): void;
-  /** Everything back as it was; for when no pod is left. */
+  /** Everything back as it was; for when no pod is left. Does nothing when there is nothing, or while in use. */
   release(): Promise<void>;
 }
 
@@ -68,7 +70,14 @@ export async function openHostNetwork(
   const note = join(paths.run, "forwarding.json");
   const serviceRanges = both(ranges.services);
   const links = (): Promise<Observed> => net.observe(HOST_NETNS, []);
+  const shared = sharedHost(join(paths.run, "host-in-use"), async () => {
+    await net.call("deleteHostTables", { tables: HOST_TABLES });
+    if (own) await removeBridge(net);
+    restoreForwarding(sysctls, note);
+    if (own) rmSync(leasesOf(paths), { recursive: true, force: true });
+  });
   return {
+    ...shared,
     ranges,
     network: () => users ?? ownNetwork(ranges, mtu, paths),
     resolver,
@@ -92,11 +101,40 @@ export async function openHostNetwork(
     settleHairpin: () => {
       if (own) setHairpin(POD_BRIDGE, needsHairpin(readSysctl));
     },
+  };
+}
+
+/**
+ * Many users or one release, never both.
+ * @param mark a file that is there from before the first use until after the release, for a daemon that comes later
+ */
+function sharedHost(mark: string, putBack: () => Promise<void>): Pick<HostNetwork, "use" | "release"> {
+  let users = 0;
+  let touched = existsSync(mark);
+  let releasing: Promise<void> | undefined;
+  return {
+    use: async (run) => {
+      users += 1;
+      try {
+        await releasing?.catch(() => undefined);
+        if (!touched) writeFileSync(mark, "");
+        touched = true;
+        return await run();
+      } finally {
+        users -= 1;
+      }
+    },
     release: async () => {
-      await net.call("deleteHostTables", { tables: HOST_TABLES });
-      if (own) await removeBridge(net);
-      restoreForwarding(sysctls, note);
-      if (own) rmSync(leasesOf(paths), { recursive: true, force: true });
+      if (users > 0 || !touched) return;
+      releasing ??= putBack()
+        .then(() => {
+          rmSync(mark, { force: true });
+          touched = false;
+        })
+        .finally(() => {
+          releasing = undefined;
+        });
+      await releasing;
     },
   };
 }

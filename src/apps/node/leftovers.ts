@@ -20,13 +20,14 @@ export async function findLeftovers(
   machine: Machine,
   paths: Paths,
 ): Promise<readonly Leftover[]> {
-  const wanted = new Set((await cluster.list<Pod>(PODS)).map((pod) => identityOf(pod).id));
   const seen = [
     ...namesIn(dirname(paths.podState("x"))),
     ...namesIn(dirname(paths.podRun("x"))),
     ...namesIn(paths.netns),
     ...machine.attachedPods(),
   ];
+  // In this order: a pod's object is older than its first trace, so none that is being made is taken for a leftover.
+  const wanted = new Set((await cluster.list<Pod>(PODS)).map((pod) => identityOf(pod).id));
   return [...new Set(seen)]
     .filter((id) => POD_ID.test(id) && !wanted.has(id))
     .map((name) => ({ kind: "pod", name }));

@@ -1,29 +1,60 @@
 /**
  * One daemon a run directory. The lock is an abstract Unix socket: the kernel frees it with its holder, however
  * that ends, and no stale file is left to be judged.
+ *
+ * A holder whose API does not answer is about to leave or has just begun: it is waited for, so that `podtap up`
+ * right after `podtap down --all` gets a daemon.
  */
-import { createServer, type Server } from "node:net";
+import { connect, createServer, type Server } from "node:net";
+import { setTimeout as pause } from "node:timers/promises";
 import { PodtapError } from "../../base/errors.ts";
 import { hexHash } from "../../base/names.ts";
 
+/** Longer than a daemon takes to let go of its host and to wait for what is under way. */
+const LEAVING_MS = 15_000;
+const POLL_MS = 20;
+
 /** @throws PT-NODE-2 when another daemon holds it */
-export async function takeLock(runDir: string): Promise<Server> {
+export async function takeLock(runDir: string, apiSocket: string): Promise<Server> {
+  const deadline = performance.now() + LEAVING_MS;
+  for (;;) {
+    const lock = await tryLock(runDir);
+    if (lock !== undefined) return lock;
+    if ((await answers(apiSocket)) || performance.now() > deadline) throw taken(runDir);
+    await pause(POLL_MS);
+  }
+}
+
+/** undefined: another process has it. */
+function tryLock(runDir: string): Promise<Server | undefined> {
   const server = createServer((socket) => socket.destroy());
-  await new Promise<void>((resolve, reject) => {
+  return new Promise((resolve, reject) => {
     server.once("error", (cause: NodeJS.ErrnoException) => {
-      reject(
-        cause.code === "EADDRINUSE"
-          ? new PodtapError({
-              code: "PT-NODE-2",
-              message: `a podtap daemon already runs for ${runDir}`,
-              hint: "use it, or end it with `podtap down --all`",
-              cause,
-            })
-          : cause,
-      );
+      if (cause.code === "EADDRINUSE") resolve(undefined);
+      else reject(cause);
     });
-    server.listen(`\0podtap-${hexHash(runDir).slice(0, 16)}`, resolve);
+    server.listen(`\0podtap-${hexHash(runDir).slice(0, 16)}`, () => {
+      server.unref();
+      resolve(server);
+    });
   });
-  server.unref();
-  return server;
+}
+
+function answers(socketPath: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const probe = connect(socketPath);
+    probe.once("connect", () => {
+      probe.destroy();
+      resolve(true);
+    });
+    probe.once("error", () => resolve(false));
+  });
+}
+
+function taken(runDir: string): PodtapError {
+  return new PodtapError({
+    code: "PT-NODE-2",
+    message: `a podtap daemon already runs for ${runDir}`,
+    hint: "use it, or end it with `podtap down --all`",
+  });
 }

@@ -17,10 +17,14 @@ import { podAddresses } from "../../cluster/local/cni/result.ts";
 import type { GuestState, PodIdentity, PodMachine } from "../../cluster/local/pods/machine.ts";
 import { podResolver, renderResolvConf } from "../../cluster/local/pods/resolver.ts";
 import type { Accelerator } from "../../domain/devices.ts";
+import { isRunning, killUntilGone } from "../../linux/sandbox/processes.ts";
 import { adoptSandbox, createSandbox, destroySandbox, spawnInSandbox } from "../../linux/sandbox/sandbox.ts";
+import type { SandboxExit, SandboxProcess } from "../../linux/sandbox/types.ts";
+import type { Plan } from "../../plan/plan.ts";
 import type { PreparedDisks } from "../../vm/disks/prepare-disks.ts";
 import type { LaunchSpec } from "../../vm/launch-spec.ts";
 import { type LauncherClient, launcherClient } from "../../vm/launcher-client.ts";
+import { lastLines } from "../../vm/log-tail.ts";
 import type { Paths } from "../paths.ts";
 import type { NodeConfig } from "./config.ts";
 import type { DiskKeeper } from "./disk-keeper.ts";
@@ -47,14 +51,18 @@ export interface MachineOptions {
   warn(what: string, thrown: unknown): void;
 }
 
-/** How often a launcher that dies under a running guest is started again before the guest is given up. */
+/** How often in a row a launcher that dies under a running guest is started again before the guest is given up. */
 const RESPAWNS_MAX = 3;
+/** A launcher that lived this long did not die of its start. */
+const HEALTHY_MS = 60_000;
 const LAUNCHER_UP_MS = 15_000;
 
 export class Machine implements PodMachine {
   readonly #options: MachineOptions;
   readonly #cni: Cni;
   readonly #prepared = new Map<string, PreparedDisks>();
+  /** Those that this daemon spawned, by pod. */
+  readonly #launchers = new Map<string, SandboxProcess>();
 
   constructor(options: MachineOptions) {
     this.#options = options;
@@ -89,13 +97,15 @@ export class Machine implements PodMachine {
 
   async attachNetwork(pod: PodIdentity): Promise<readonly Ip[]> {
     const { host, paths } = this.#options;
-    await host.prepare();
-    const result = await this.#cni.add({
-      containerId: pod.id,
-      netnsPath: podFolders(paths, pod.id).netns,
-      ifName: PRIMARY_POD_INTERFACE,
-      network: host.network(),
-      pod: { namespace: pod.namespace, name: pod.name },
+    const result = await host.use(async () => {
+      await host.prepare();
+      return await this.#cni.add({
+        containerId: pod.id,
+        netnsPath: podFolders(paths, pod.id).netns,
+        ifName: PRIMARY_POD_INTERFACE,
+        network: host.network(),
+        pod: { namespace: pod.namespace, name: pod.name },
+      });
     });
     return podAddresses(result, PRIMARY_POD_INTERFACE);
   }
@@ -135,7 +145,7 @@ export class Machine implements PodMachine {
     this.#prepared.set(pod.id, await this.#options.disks.prepare(vmi, folders.disks, progress, signal));
   }
 
-  async startGuest(pod: PodIdentity, vmi: Vmi): Promise<Accelerator> {
+  async startGuest(pod: PodIdentity, vmi: Vmi, _plan: Plan, signal: AbortSignal): Promise<Accelerator> {
     const plan = this.storedPlan(pod);
     const prepared = this.#prepared.get(pod.id);
     if (plan === undefined || prepared === undefined) {
@@ -147,16 +157,21 @@ export class Machine implements PodMachine {
     }
     const accelerator = await this.#options.accelerator();
     const spec: LaunchSpec = { vmi, plan, accelerator, ...prepared };
-    const client = this.launcher(pod);
-    await this.#whenUp(client);
-    await client.start(spec);
+    await this.#whenUp(pod, signal);
+    await this.launcher(pod).start(spec, signal);
     this.#prepared.delete(pod.id);
+    // The first look after phase 1 notes what the rules look like, so that later drift is known table by table.
+    void this.#options.net
+      .call("previewPod", this.wireRequest(pod, vmi))
+      .catch((thrown) => this.#options.warn("noting the rules", thrown));
     return accelerator;
   }
 
   /** A launcher that dies is started again: the guest runs on, and the new one takes it over. */
   async *watchGuest(pod: PodIdentity, signal: AbortSignal): AsyncGenerator<GuestState> {
-    for (let respawns = 0; ; respawns++) {
+    let respawns = 0;
+    for (;;) {
+      const since = performance.now();
       let ended = false;
       try {
         for await (const state of this.launcher(pod).watch(signal)) {
@@ -166,25 +181,27 @@ export class Machine implements PodMachine {
       } catch (thrown) {
         if (!signal.aborted) this.#options.warn(`watching pod ${pod.name}`, thrown);
       }
-      if (ended || signal.aborted || respawns === RESPAWNS_MAX || !(await this.#respawn(pod))) return;
+      if (ended || signal.aborted) return;
+      respawns = performance.now() - since > HEALTHY_MS ? 1 : respawns + 1;
+      if (respawns > RESPAWNS_MAX || !(await this.#respawn(pod, signal))) return;
     }
   }
 
-  async stopGuest(pod: PodIdentity, graceSeconds: number): Promise<void> {
+  async stopGuest(pod: PodIdentity, graceSeconds: number, signal: AbortSignal): Promise<void> {
     const client = this.launcher(pod);
     // A launcher that is gone has no guest to ask; the sandbox is taken down next.
     const state = await client.status().catch(() => undefined);
-    if (state !== undefined) await client.shutdown(graceSeconds);
+    if (state !== undefined) await client.shutdown(graceSeconds, signal);
   }
 
-  async adopt(pod: PodIdentity): Promise<boolean> {
+  async adopt(pod: PodIdentity, signal: AbortSignal): Promise<boolean> {
     const folders = podFolders(this.#options.paths, pod.id);
     const stored = readRecord(folders);
     if (stored === undefined || adoptSandbox(stored.sandbox) === undefined) return false;
-    const client = this.launcher(pod);
-    const state = await client.status().catch(() => undefined);
-    if (state !== undefined) return !isOver(state);
-    return await this.#respawn(pod);
+    const state = await this.launcher(pod)
+      .status()
+      .catch(() => undefined);
+    return state !== undefined || (await this.#respawn(pod, signal));
   }
 
   storedPlan(pod: PodIdentity): ReturnType<PodMachine["storedPlan"]> {
@@ -203,6 +220,7 @@ export class Machine implements PodMachine {
       }
     };
     this.#prepared.delete(pod.id);
+    this.#launchers.delete(pod.id);
     const record = readRecord(folders);
     await attempt(() => destroySandbox({ ...record?.sandbox, podId: pod.id, netnsPath: folders.netns }));
     await attempt(() => this.#cni.deleteAll(pod.id));
@@ -229,13 +247,17 @@ export class Machine implements PodMachine {
     return launcherClient(podFolders(this.#options.paths, pod.id).launcherSocket);
   }
 
-  async #respawn(pod: PodIdentity): Promise<boolean> {
+  async #respawn(pod: PodIdentity, signal: AbortSignal): Promise<boolean> {
     const stored = readRecord(podFolders(this.#options.paths, pod.id));
     if (stored === undefined || adoptSandbox(stored.sandbox) === undefined) return false;
     try {
+      const { launcher } = stored;
+      // One that hangs must not wake up beside its successor.
+      if (launcher !== undefined)
+        await killUntilGone(() => (isRunning(launcher) ? [launcher.pid] : []), 5_000, "the launcher");
       const nics = this.storedPlan(pod)?.nics.length ?? 0;
       await this.#spawnLauncher(pod, nics);
-      await this.#whenUp(this.launcher(pod));
+      await this.#whenUp(pod, signal);
       return true;
     } catch (thrown) {
       this.#options.warn(`starting the launcher of ${pod.name} again`, thrown);
@@ -258,7 +280,7 @@ export class Machine implements PodMachine {
     const fds: number[] = [];
     try {
       for (let i = 0; i < nics; i++) fds.push(await net.openPacketSocket(folders.netns));
-      spawnInSandbox(stored.sandbox, {
+      const launcher = spawnInSandbox(stored.sandbox, {
         argv: [
           process.execPath,
           ...LAUNCHER_FLAGS,
@@ -274,22 +296,43 @@ export class Machine implements PodMachine {
         fds,
         logFile: folders.launcherLog,
       });
+      this.#launchers.set(pod.id, launcher);
+      writeRecord(folders, { ...stored, launcher: { pid: launcher.pid, startTime: launcher.startTime } });
     } finally {
       for (const fd of fds) closeSync(fd);
     }
   }
 
-  async #whenUp(client: LauncherClient): Promise<void> {
+  /** Until it answers; not longer than it lives. */
+  async #whenUp(pod: PodIdentity, signal: AbortSignal): Promise<void> {
+    const client = this.launcher(pod);
     const deadline = performance.now() + LAUNCHER_UP_MS;
+    let exit: SandboxExit | undefined;
+    void this.#launchers.get(pod.id)?.exit.then((how) => {
+      exit = how;
+    });
     for (;;) {
+      signal.throwIfAborted();
       try {
         await client.status();
         return;
       } catch (thrown) {
+        if (exit !== undefined) throw this.#launcherEnded(pod, exit);
         if (performance.now() > deadline) throw thrown;
       }
       await new Promise((resolve) => setTimeout(resolve, 5));
     }
+  }
+
+  #launcherEnded(pod: PodIdentity, { code, signal }: SandboxExit): PodtapError {
+    const said = lastLines(podFolders(this.#options.paths, pod.id).launcherLog, 5);
+    return new PodtapError({
+      code: "PT-NODE-8",
+      message: `the launcher of pod ${pod.name} ended at once (${signal ?? `status ${code}`})${said === "" ? "" : `: ${said}`}`,
+      hint: "its last words tell why; was podtap built completely (`make setup`)?",
+      retry: "soon",
+      blame: "host",
+    });
   }
 }
 

@@ -22,7 +22,7 @@ async function main(): Promise<void> {
   });
   if (process.geteuid?.() !== 0) {
     throw new PodtapError({
-      code: "PT-ENV-1",
+      code: "PT-ENV-2",
       message: "the node daemon needs root",
       hint: "start it with sudo",
     });
@@ -32,7 +32,7 @@ async function main(): Promise<void> {
     values["cni-conf-dir"] === undefined ? fromFile : { ...fromFile, cniConfDir: values["cni-conf-dir"] };
   const paths = pathsFrom(process.env);
   const log = openLog(config.logLevel);
-  await takeLock(paths.run);
+  await takeLock(paths.run, paths.socket);
   // Whatever was started from a folder that is gone would fail in odd ways.
   process.chdir("/");
   process.umask(0o022);

@@ -54,6 +54,8 @@ export function removePodFolders(folders: PodFolders): void {
 export interface StoredPod {
   readonly pod: PodIdentity;
   readonly sandbox: SandboxRecord;
+  /** The last one that was spawned. */
+  readonly launcher?: { readonly pid: number; readonly startTime: string };
 }
 
 export function writeRecord(folders: PodFolders, stored: StoredPod): void {

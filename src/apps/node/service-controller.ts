@@ -21,7 +21,7 @@ export function serviceController(
     const [services, pods] = await Promise.all([cluster.list<Service>(SERVICES), cluster.list<Pod>(PODS)]);
     if (pods.length === 0) {
       // The host is left as it was found; the tables come with the first pod.
-      if (inPlace !== "") await host.release();
+      await host.release();
       inPlace = "";
       return undefined;
     }
@@ -36,7 +36,7 @@ export function serviceController(
     host.settleHairpin();
     const wanted = JSON.stringify(tables);
     if (wanted === inPlace) return undefined;
-    await net.call("replaceHostTables", { tables });
+    await host.use(() => net.call("replaceHostTables", { tables }));
     inPlace = wanted;
     return undefined;
   };

@@ -6,6 +6,7 @@ import { spawn } from "node:child_process";
 import { accessSync, constants } from "node:fs";
 import { join } from "node:path";
 import { PodtapError } from "../../../base/errors.ts";
+import { TIED_TO_PARENT } from "../../../base/tied.ts";
 import { isCniName } from "./conflist.ts";
 import { type PluginFailure, pluginError } from "./plugin-error.ts";
 
@@ -71,7 +72,8 @@ interface Ran {
 function runPlugin(host: PluginHost, call: PluginCall): Promise<Ran> {
   const program = findPlugin(host, call.plugin);
   return new Promise((resolve, reject) => {
-    const child = spawn(program, [], {
+    const [setpriv, ...tied] = TIED_TO_PARENT;
+    const child = spawn(setpriv, [...tied, program], {
       cwd: "/",
       env: environment(host, call),
       stdio: ["pipe", "pipe", "pipe"],

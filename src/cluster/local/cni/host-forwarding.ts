@@ -77,7 +77,7 @@ export function restoreForwarding(sysctls: Sysctls, note: string): readonly Sysc
       if (before === value && sysctls.readSysctl(key) !== null) sysctls.writeSysctl(key, value);
     }
   }
-  rmSync(note, { force: true });
+  for (const path of [note, `${note}.new`]) rmSync(path, { force: true });
   return ours;
 }
 

@@ -51,13 +51,13 @@ export interface PodMachine {
     signal: AbortSignal,
   ): Promise<void>;
   /** Phase 2. Resolves when QEMU runs. */
-  startGuest(pod: PodIdentity, vmi: Vmi, plan: Plan): Promise<Accelerator>;
+  startGuest(pod: PodIdentity, vmi: Vmi, plan: Plan, signal: AbortSignal): Promise<Accelerator>;
   /** The guest's state now and at every change; ends when the launcher is gone. */
   watchGuest(pod: PodIdentity, signal: AbortSignal): AsyncIterable<GuestState>;
   /** Asks the guest to power off, and switches it off after the grace. */
-  stopGuest(pod: PodIdentity, graceSeconds: number): Promise<void>;
-  /** The sandbox of an earlier daemon is alive and its launcher answers. */
-  adopt(pod: PodIdentity): Promise<boolean>;
+  stopGuest(pod: PodIdentity, graceSeconds: number, signal: AbortSignal): Promise<void>;
+  /** The sandbox of an earlier daemon is alive and its launcher answers, after a new start if need be. */
+  adopt(pod: PodIdentity, signal: AbortSignal): Promise<boolean>;
   storedPlan(pod: PodIdentity): Plan | undefined;
   /** Everything of this pod goes: processes, network, cgroup, files. Finds half-made ones too. */
   dismantle(pod: PodIdentity): Promise<void>;

@@ -18,7 +18,7 @@ import type { Requeue } from "../../controllers/work-queue.ts";
 import { PODS, VMIS } from "../../port.ts";
 import type { GuestState, PodIdentity, PodMachine } from "./machine.ts";
 import { endOf, podStatus, runningStatus } from "./pod-status.ts";
-import { failureReason, failureText, startPod } from "./start-pod.ts";
+import { failureReason, failureText, type StartedPod, startPod } from "./start-pod.ts";
 
 export const POD_FINALIZER = "podtap.io/sandbox";
 
@@ -30,20 +30,29 @@ export interface PodRunnerOptions {
   effective(vmi: Vmi): Vmi;
 }
 
+export interface PodRunner extends ControllerOptions {
+  /** Lets go of every pod: starts and polite endings are broken off, guests run on. For the daemon's end. */
+  letGo(): Promise<void>;
+}
+
+/** Whether the pod is to be looked at again after a pause, though nobody changes it. */
+type Outcome = "done" | "again";
+
 /** A pod this process looks after. */
 interface Tended {
   readonly abort: AbortController;
   readonly ended: Promise<void>;
 }
 
-export function podRunner(environment: ControllerEnvironment, options: PodRunnerOptions): ControllerOptions {
+export function podRunner(environment: ControllerEnvironment, options: PodRunnerOptions): PodRunner {
   const { cluster } = environment;
   const { machine, registry, nodeName } = options;
   const tended = new Map<string, Tended>();
+  const leaving = new AbortController();
 
   const reconcile = async (key: string): Promise<Requeue> => {
     const pod = await cluster.get<Pod>({ resource: PODS, ...splitKey(key) });
-    if (pod === undefined) return undefined;
+    if (pod === undefined || leaving.signal.aborted) return undefined;
     if (pod.metadata.deletionTimestamp !== undefined) await end(key, pod);
     else if (!tended.has(key) && pod.status?.phase !== "Succeeded" && pod.status?.phase !== "Failed")
       tend(key, pod);
@@ -52,54 +61,76 @@ export function podRunner(environment: ControllerEnvironment, options: PodRunner
 
   const tend = (key: string, pod: Pod): void => {
     const abort = new AbortController();
-    const ended = live(key, pod, abort.signal).catch((thrown) => {
-      if (!abort.signal.aborted) environment.warn("pod", key, thrown);
-    });
+    const ended = live(pod, abort.signal)
+      .catch((thrown): Outcome => {
+        if (!abort.signal.aborted) environment.warn("pod", key, thrown);
+        return "again";
+      })
+      .then((outcome) => {
+        if (outcome === "again" && !abort.signal.aborted) tendLater(key, abort.signal);
+      });
     tended.set(key, { abort, ended });
   };
 
-  /** From start or adoption to the guest's end. */
-  const live = async (key: string, pod: Pod, signal: AbortSignal): Promise<void> => {
-    const identity = identityOf(pod);
-    const vmi = await ownerOf(pod);
-    if (vmi === undefined) return;
-    const effective = options.effective(vmi);
-    const adopted = pod.status?.phase === "Running" && (await machine.adopt(identity));
-    try {
-      const { plan, accelerator } = adopted
-        ? { plan: storedPlan(identity), accelerator: vmi.status?.accelerator }
-        : await start(identity, effective, signal);
-      const ips = plan.nics.flatMap((nic) => nic.addresses.pod);
-      await setPodStatus(pod, podStatus("Running", ips));
-      await follow(pod, identity, plan, accelerator, signal);
-    } catch (thrown) {
+  const tendLater = (key: string, signal: AbortSignal): void => {
+    const again = async (): Promise<void> => {
+      const pod = await cluster.get<Pod>({ resource: PODS, ...splitKey(key) });
+      // From here on nothing is awaited: a deletion that comes now finds the pod tended again, or not at all.
       if (signal.aborted) return;
-      await reportFailure(pod, vmi, thrown);
-      if (thrown instanceof PodtapError && thrown.retry !== "never") {
-        // The pod stays Pending with the reason on show; the next try begins from nothing.
-        await machine.dismantle(identity);
-        const cancel = environment.timers.after(RETRY_MS, () => {
-          tended.delete(key);
-          if (!signal.aborted) void reconcile(key);
-        });
-        signal.addEventListener("abort", cancel, { once: true });
-        return;
-      }
-      await setPodStatus(pod, podStatus("Failed", [], failureText(thrown)));
-    }
+      tended.delete(key);
+      if (pod !== undefined && pod.metadata.deletionTimestamp === undefined) tend(key, pod);
+    };
+    const cancel = environment.timers.after(RETRY_MS, () => void again());
+    signal.addEventListener("abort", cancel, { once: true });
   };
 
-  const start = async (
-    identity: PodIdentity,
-    vmi: Vmi,
-    signal: AbortSignal,
-  ): Promise<{ readonly plan: Plan; readonly accelerator: Accelerator }> => {
+  /** From start or adoption to the guest's end. A failure that is thrown leaves the guest alone. */
+  const live = async (pod: Pod, signal: AbortSignal): Promise<Outcome> => {
+    const identity = identityOf(pod);
+    const vmi = await ownerOf(pod);
+    if (vmi === undefined) return "done";
+    if (pod.status?.phase === "Running") return await adopt(pod, vmi, identity, signal);
+    let started: StartedPod;
+    try {
+      started = await start(identity, options.effective(vmi), signal);
+    } catch (thrown) {
+      return signal.aborted ? "done" : await giveUp(pod, vmi, identity, thrown);
+    }
+    const ips = started.plan.nics.flatMap((nic) => nic.addresses.pod);
+    await setPodStatus(pod, podStatus("Running", ips));
+    await follow(pod, identity, started.plan, started.accelerator, signal);
+    return "done";
+  };
+
+  /** What an earlier daemon left running. A guest that was lost meanwhile is not started again behind its owner's back. */
+  const adopt = async (pod: Pod, vmi: Vmi, identity: PodIdentity, signal: AbortSignal): Promise<Outcome> => {
+    if (await machine.adopt(identity, signal)) {
+      await follow(pod, identity, storedPlan(identity), vmi.status?.accelerator, signal);
+    } else if (!signal.aborted) {
+      const lost = "the guest was lost while no daemon looked after it";
+      await setPodStatus(pod, podStatus("Failed", [], lost));
+    }
+    return "done";
+  };
+
+  const start = async (identity: PodIdentity, vmi: Vmi, signal: AbortSignal): Promise<StartedPod> => {
     // What a killed start left behind is not worth sorting out: it costs milliseconds to make anew.
     await machine.dismantle(identity);
     const milestone = (reason: string, message: string): void => {
       void cluster.recordEvent({ about: vmi, type: "Normal", reason, message }).catch(() => undefined);
     };
     return await startPod(machine, identity, vmi, milestone, signal);
+  };
+
+  const giveUp = async (pod: Pod, vmi: Vmi, identity: PodIdentity, thrown: unknown): Promise<Outcome> => {
+    await reportFailure(pod, vmi, thrown);
+    if (thrown instanceof PodtapError && thrown.retry !== "never") {
+      // The pod stays Pending with the reason on show; the next try begins from nothing.
+      await machine.dismantle(identity);
+      return "again";
+    }
+    await setPodStatus(pod, podStatus("Failed", [], failureText(thrown)));
+    return "done";
   };
 
   const follow = async (
@@ -138,10 +169,14 @@ export function podRunner(environment: ControllerEnvironment, options: PodRunner
 
   const end = async (key: string, pod: Pod): Promise<void> => {
     const identity = identityOf(pod);
+    if (pod.status?.phase === "Running") {
+      await machine.stopGuest(identity, graceOf(pod), leaving.signal).catch((thrown) => {
+        if (!leaving.signal.aborted) environment.warn("pod", key, thrown);
+      });
+      // The next daemon asks the guest again.
+      if (leaving.signal.aborted) return;
+    }
     const current = tended.get(key);
-    const running = pod.status?.phase === "Running";
-    if (running)
-      await machine.stopGuest(identity, graceOf(pod)).catch((thrown) => environment.warn("pod", key, thrown));
     current?.abort.abort();
     await current?.ended;
     tended.delete(key);
@@ -230,10 +265,15 @@ export function podRunner(environment: ControllerEnvironment, options: PodRunner
     name: "pod",
     watches: [{ resource: PODS, keysOf: (object) => [keyOf(object)] }],
     reconcile,
+    letGo: async () => {
+      leaving.abort();
+      for (const { abort } of tended.values()) abort.abort();
+      await Promise.all([...tended.values()].map(({ ended }) => ended));
+    },
   };
 }
 
-/** Pause before a pod whose start failed for a passing reason is tried again. */
+/** Pause before a pod whose start failed for a passing reason, or that could not be watched, is tried again. */
 const RETRY_MS = 10_000;
 
 export function identityOf(pod: Pod): PodIdentity {

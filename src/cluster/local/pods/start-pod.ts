@@ -24,13 +24,44 @@ export async function startPod(
   milestone: Milestone,
   signal: AbortSignal,
 ): Promise<StartedPod> {
-  const disks = machine
-    .prepareDisks(pod, vmi, (message) => milestone("Pulling", message), signal)
-    .then(() => {
-      if (hasImages(vmi)) milestone("ImageReady", "disks and images are ready");
-    });
+  const failed = new AbortController();
+  const disks = prepareDisks(machine, pod, vmi, milestone, AbortSignal.any([signal, failed.signal]));
   // A failure here is reported below; until then it must not count as unhandled.
   disks.catch(() => undefined);
+  try {
+    const plan = await startNetwork(machine, pod, vmi, milestone);
+    await disks;
+    signal.throwIfAborted();
+    const accelerator = await machine.startGuest(pod, vmi, plan, signal);
+    const name = accelerator.type === "kvm" ? "KVM" : "TCG";
+    milestone("Started", `guest started under ${name}: ${accelerator.reason}`);
+    return { plan, accelerator };
+  } catch (thrown) {
+    // Nothing of this start is under way any more when the caller takes it down.
+    failed.abort();
+    await disks.catch(() => undefined);
+    throw thrown;
+  }
+}
+
+async function prepareDisks(
+  machine: PodMachine,
+  pod: PodIdentity,
+  vmi: Vmi,
+  milestone: Milestone,
+  signal: AbortSignal,
+): Promise<void> {
+  await machine.prepareDisks(pod, vmi, (message) => milestone("Pulling", message), signal);
+  if (hasImages(vmi)) milestone("ImageReady", "disks and images are ready");
+}
+
+/** Sandbox with its launcher, CNI, phase 1. */
+async function startNetwork(
+  machine: PodMachine,
+  pod: PodIdentity,
+  vmi: Vmi,
+  milestone: Milestone,
+): Promise<Plan> {
   await machine.startSandbox(pod, vmi);
   milestone("SandboxCreated", `sandbox ${pod.name}`);
   const ips = await machine.attachNetwork(pod, vmi);
@@ -40,14 +71,7 @@ export async function startPod(
   const { plan, changes, milliseconds } = wired.value;
   const bindings = plan.nics.map((nic) => `${nic.name} by ${nic.bindingName}`).join(", ") || "no NIC";
   milestone("Wired", `wired ${bindings}: ${changes} changes in ${milliseconds.toFixed(1)} ms`);
-  await disks;
-  signal.throwIfAborted();
-  const accelerator = await machine.startGuest(pod, vmi, plan);
-  milestone(
-    "Started",
-    `guest started under ${accelerator.type === "kvm" ? "KVM" : "TCG"}: ${accelerator.reason}`,
-  );
-  return { plan, accelerator };
+  return plan;
 }
 
 /** The reason that KubeVirt or Kubernetes would give, for conditions and events. */
