@@ -19,8 +19,8 @@ EOF
 gzip -n1 <"$initramfs" >"$packed"
 sectors=$(((($(stat -c %s "$bzimage") + $(stat -c %s "$packed")) / 512 + 8192) / 2048 * 2048))
 truncate -s $((sectors * 512)) "$out"
-mformat -i "$out" -v PODTAP -N 70647461 -T "$sectors" -h 16 -s 63 ::
-# No time of today anywhere: the same input gives the same disk. -m keeps the times of files, mtools reads the rest.
+mformat -i "$out" -N 70647461 -T "$sectors" -h 16 -s 63 ::
+# No time of today anywhere: the same input gives the same disk. -m keeps the times of files, mtools reads the rest; a label would carry one.
 export SOURCE_DATE_EPOCH=315532800
 touch -d @315532800 "$bzimage" "$packed" "$config"
 mcopy -m -i "$out" "$bzimage" ::vmlinuz
