@@ -19,6 +19,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { messageOf, PodtapError } from "../base/errors.ts";
+import { TIED_TO_PARENT } from "../base/tied.ts";
 import { copyCapabilities, libvirtEnvironment, libvirtFiles, writeLibvirtFiles } from "./libvirt-files.ts";
 
 const LAUNCHER_UID = 107;
@@ -34,12 +35,23 @@ const TIMEOUT_MS = 60_000;
  */
 const SCRIPT = 'mount --bind "$1" /etc/passwd && shift && exec "$@"';
 
+export interface WarmOptions {
+  /**
+   * A folder for the time of asking, the caller's alone, below folders that everyone may enter; what is in it is
+   * removed, for one who was killed may have left it. Default: a fresh one.
+   */
+  readonly scratch?: string;
+  readonly signal?: AbortSignal;
+}
+
 /** @returns whether anything had to be asked. Files are readable by everyone. */
-export async function warmCapabilities(cacheDir: string): Promise<boolean> {
+export async function warmCapabilities(cacheDir: string, options: WarmOptions = {}): Promise<boolean> {
+  if (options.scratch !== undefined) rmSync(options.scratch, { recursive: true, force: true });
   const stamp = buildStamp();
   if (readStamp(cacheDir) === stamp) return false;
-  const scratch = mkdtempSync(join(tmpdir(), "podtap-caps-"));
+  const scratch = options.scratch ?? mkdtempSync(join(tmpdir(), "podtap-caps-"));
   try {
+    mkdirSync(scratch, { recursive: true });
     chmodSync(scratch, 0o755);
     const pod = join(scratch, "p");
     mkdirSync(pod, { mode: 0o700 });
@@ -58,16 +70,15 @@ export async function warmCapabilities(cacheDir: string): Promise<boolean> {
       "--virttype",
       "qemu",
     ];
-    await promisify(execFile)(
-      "unshare",
-      [...NAMESPACES, "sh", "-c", SCRIPT, "sh", passwd, ...UNPRIVILEGED, ...virsh],
-      {
-        env: libvirtEnvironment(files),
-        cwd: files.home,
-        timeout: TIMEOUT_MS,
-        killSignal: "SIGKILL",
-      },
-    );
+    const [setpriv, ...tied] = TIED_TO_PARENT;
+    const asking = ["sh", "-c", SCRIPT, "sh", passwd, ...UNPRIVILEGED, ...virsh];
+    await promisify(execFile)(setpriv, [...tied, "unshare", ...NAMESPACES, ...asking], {
+      ...(options.signal && { signal: options.signal }),
+      env: libvirtEnvironment(files),
+      cwd: files.home,
+      timeout: TIMEOUT_MS,
+      killSignal: "SIGKILL",
+    });
     mkdirSync(cacheDir, { recursive: true });
     copyCapabilities(files.capabilities, cacheDir);
     for (const name of readdirSync(cacheDir)) chmodSync(join(cacheDir, name), 0o644);

@@ -83,9 +83,13 @@ export async function startDaemon({ paths, config, log, idleExit }: DaemonOption
   });
   const accelerator = memoised(() => chooseAccelerator(config, paths));
   // Not waited for: a VM that comes first only starts 1.5 s later.
-  warmCapabilities(paths.libvirtCache).catch((thrown) =>
-    log.warn(errorFields(thrown), "no warm capabilities"),
-  );
+  const abort = new AbortController();
+  const warming = warmCapabilities(paths.libvirtCache, {
+    scratch: join(paths.run, "capabilities"),
+    signal: abort.signal,
+  }).catch((thrown) => {
+    if (!abort.signal.aborted) log.warn(errorFields(thrown), "no warm capabilities");
+  });
   const overrides = imageOverrides(paths, config);
   const machine = new Machine({
     paths,
@@ -111,7 +115,6 @@ export async function startDaemon({ paths, config, log, idleExit }: DaemonOption
   };
   await clean(false).catch((thrown) => log.error(errorFields(thrown), "leftovers of an earlier daemon"));
 
-  const abort = new AbortController();
   const pods = podRunner(environment, { machine, registry, nodeName: hostname(), effective });
   const controllers = [
     vmController(environment),
@@ -158,7 +161,7 @@ export async function startDaemon({ paths, config, log, idleExit }: DaemonOption
     clearInterval(idling);
     abort.abort();
     await api.close();
-    await Promise.allSettled([...running, pods.letGo()]);
+    await Promise.allSettled([...running, pods.letGo(), warming]);
     if (await isIdle(cluster))
       await host.release().catch((thrown) => log.warn(errorFields(thrown), "host network"));
     await net.close();
