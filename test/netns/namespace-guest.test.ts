@@ -47,6 +47,12 @@ function serveDhcp(t: TestContext, pod: TestPod): void {
   });
 }
 
+/** Of the pod's tap: `tx` is what goes to the guest. */
+function tapCounters(pod: TestPod, side: "rx" | "tx"): { readonly bytes: number; readonly packets: number } {
+  const [link] = JSON.parse(pod.run("ip", "-s", "-j", "link", "show", "dev", "tap0"));
+  return link.stats64[side];
+}
+
 const needs = requires("root", "ip", "tap");
 
 test(
@@ -65,26 +71,30 @@ test(
 
 test("a namespace guest is refused a tap of another user", needs, async (t) => {
   const pod = bridgedPod(t);
-  const before = readdirSync("/run/netns").length;
   await assert.rejects(guestOn(t, pod, { uid: 108 }), /attach tap0: Operation not permitted/);
-  assert.equal(readdirSync("/run/netns").length, before, "a guest that could not start leaves no namespace");
+  const left = readdirSync("/run/netns").filter((name) => name.startsWith(`pt-guest-${process.pid}-`));
+  assert.deepEqual(left, [], "a guest that could not start leaves no namespace");
 });
 
 test("a namespace guest moves data at native speed, both ways and over two queues", needs, async (t) => {
   const pod = bridgedPod(t, "multi_queue");
   const guest = await guestOn(t, pod, { queues: 2 });
   await guest.read("ip", "address", "add", "10.77.0.2/24", "dev", guest.nic);
-  for (const direction of [[], ["-R"]]) {
-    const server = guest.start("iperf3", ["-s", "-1"]);
-    const ended = new Promise((resolve) => server.once("exit", resolve));
+  guest.start("iperf3", ["-s"]);
+  for (const [words, flags, side] of [
+    ["to the guest", [], "tx"],
+    ["from the guest", ["-R"], "rx"],
+  ] as const) {
+    const before = tapCounters(pod, side);
     const report = await eventually("iperf3", () =>
-      pod.run("iperf3", "-c", "10.77.0.2", "-t", "1", "-J", ...direction),
+      pod.run("iperf3", "-c", "10.77.0.2", "-t", "1", "-J", ...flags),
     );
+    const after = tapCounters(pod, side);
     const gigabits = JSON.parse(report).end.sum_received.bits_per_second / 1e9;
-    t.diagnostic(`${direction.length === 0 ? "to" : "from"} the guest: ${gigabits.toFixed(1)} Gb/s`);
-    // A relay without offloads stays below 1 Gb/s here; with them it is above 5 on an idle machine.
-    assert.ok(gigabits > 1, `${gigabits} Gb/s`);
-    await ended;
+    t.diagnostic(`${words}: ${gigabits.toFixed(1)} Gb/s`);
+    // Speed depends on the machine's other work; what makes it does not: segments cross whole, not cut to the MTU.
+    const frame = (after.bytes - before.bytes) / (after.packets - before.packets);
+    assert.ok(frame > 4000, `${words} frames have ${frame.toFixed(0)} bytes`);
   }
 });
 
