@@ -5,7 +5,7 @@
 import { createHash } from "node:crypto";
 import type { Nft } from "../apply/ports.ts";
 import { messageOf, PodtapError } from "../base/errors.ts";
-import type { NftFamily, NftTableId } from "../nft/model.ts";
+import type { NftFamily, NftTable, NftTableId } from "../nft/model.ts";
 import { renderDelete, renderReplace, renderTable, renderTableId } from "../nft/render.ts";
 import type { ObservedNftTable } from "../plan/observed.ts";
 import { ENOENT, KernelError } from "./errno.ts";
@@ -25,18 +25,28 @@ export const nftTables: Nft = {
     // Asking is cheaper than nft's `create`, and much cheaper than a refused transaction.
     const there = readNftTableIds();
     if (tables.some((table) => there.some((one) => isSameTable(one, table)))) return false;
-    if (tables.length > 0) runNft(tables.map(renderTable).join(""));
+    if (tables.length > 0) runOrReplace(tables.map(renderTable).join(""), tables);
     return true;
   },
   replace: (tables) => {
     tables.forEach(refuseForeign);
-    if (tables.length > 0) runNft(renderReplace(tables));
+    if (tables.length > 0) runOrReplace(renderReplace(tables), tables);
   },
   delete: (tables) => {
     tables.forEach(refuseForeign);
     if (tables.length > 0) runNft(renderDelete(tables));
   },
 };
+
+/** A script that was cut short by a signal may have been taken; replacing is right either way. */
+function runOrReplace(script: string, tables: readonly NftTable[]): void {
+  try {
+    runNft(script);
+  } catch (thrown) {
+    if (!(thrown instanceof PodtapError && thrown.retry === "soon")) throw thrown;
+    runNft(renderReplace(tables));
+  }
+}
 
 /**
  * The digest is of nft's own listing without handles, counters and timeouts; it sorts elements of sets itself.

@@ -39,12 +39,14 @@ export interface NftMode {
   readonly output?: "text" | "json";
 }
 
-/** Runs a script and gives what it listed. Throws PT-NFT-1 with the refused line. */
+/** Runs a script and gives what it listed. Throws PT-NFT-1 with the refused line, to be tried again if "soon". */
 export function runNft(script: string, { output = "text" }: NftMode = {}): string {
   const nft = library();
   const flags = output === "json" ? JSON_OUTPUT : STATELESS | NUMERIC;
   const first = runOnce(nft, flags, (context) => nft.runBuffer(context, script));
   if (first.done) return first.output;
+  // A signal came while libnftables waited for the answer: whether the kernel took the script is not known.
+  if (/interrupted/i.test(first.complaint)) throw nftError(script, first.complaint);
   file ??= memoryFile("podtap.nft");
   ftruncateSync(file, 0);
   writeSync(file, script, 0);

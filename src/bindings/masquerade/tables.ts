@@ -43,7 +43,8 @@ function portMap(name: string, network: GuestNetwork, intervals: readonly PortIn
     name,
     key: "inet_proto . inet_service",
     to: network.family === 4 ? "ipv4_addr" : "ipv6_addr",
-    interval: true,
+    // A hash is smaller and quicker than what the kernel needs for ranges.
+    interval: intervals.some(({ start, end }) => start !== end),
     elements: intervals.map((interval) => ({
       key: `${interval.protocol} . ${formatInterval(interval)}`,
       value: network.guest,
@@ -125,7 +126,7 @@ function filterChains(network: GuestNetwork, inbound: Inbound, names: WiringName
       name: "input",
       hook: { type: "filter", hook: "input", priority: 0, policy: "accept" },
       rules: [
-        "ct state { established, related } accept",
+        "ct state established,related accept",
         `meta l4proto ${icmp} accept`,
         // Answered by the launcher on its packet socket; the pod's stack would refuse them to the guest's face.
         `iifname "${bridge}" ${dhcpPorts} drop`,
@@ -137,7 +138,7 @@ function filterChains(network: GuestNetwork, inbound: Inbound, names: WiringName
       name: "forward",
       hook: { type: "filter", hook: "forward", priority: 0, policy: "accept" },
       rules: [
-        "ct state { established, related } accept",
+        "ct state established,related accept",
         "ct status dnat accept",
         `oifname "${bridge}" counter name ${UNDECLARED} drop`,
         // Untracked leftovers of closed connections would leave with the guest's private address.

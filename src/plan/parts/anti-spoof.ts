@@ -31,7 +31,6 @@ export const SPOOF_COUNTERS = [
 ] as const;
 
 export function antiSpoofTable(guest: GuestIdentity): NftTable {
-  const from = `iifname "${guest.tap}"`;
   const drop = (counter: (typeof SPOOF_COUNTERS)[number]): string => `counter name ${counter} drop`;
   return {
     family: "bridge",
@@ -44,33 +43,33 @@ export function antiSpoofTable(guest: GuestIdentity): NftTable {
         // Before br_netfilter (priority 0), which may rewrite what is matched here.
         hook: { type: "filter", hook: "prerouting", priority: -300, policy: "accept" },
         rules: [
-          `${from} ether saddr != ${guest.mac} ${drop("spoofed_mac")}`,
+          `iifname != "${guest.tap}" accept`,
+          `ether saddr != ${guest.mac} ${drop("spoofed_mac")}`,
           // Anything else could carry IP past the rules below: VLAN tags, PPPoE, LLDP to a shared segment.
-          `${from} ether type != { ip, ip6, arp } ${drop("other_ethertype")}`,
-          `${from} arp saddr ether != ${guest.mac} ${drop("spoofed_mac")}`,
-          `${from} arp saddr ip != { ${["0.0.0.0", ...guest.ipv4].join(", ")} } ${drop("spoofed_ipv4")}`,
+          `ether type != { ip, ip6, arp } ${drop("other_ethertype")}`,
+          `arp saddr ether != ${guest.mac} ${drop("spoofed_mac")}`,
+          `arp saddr ip != ${anyOf("0.0.0.0", ...guest.ipv4)} ${drop("spoofed_ipv4")}`,
           // A DHCP client speaks before it has an address (RFC 2131, 4.1).
-          `${from} ip saddr 0.0.0.0 udp sport 68 udp dport 67 accept`,
-          `${from} ip saddr != ${setOrNothing(guest.ipv4, "0.0.0.0")} ${drop("spoofed_ipv4")}`,
-          `${from} udp sport { 67, 547 } ${drop("spoofed_router")}`,
-          `${from} icmpv6 type { nd-router-advert, nd-redirect } ${drop("spoofed_router")}`,
+          "ip saddr 0.0.0.0 udp sport 68 udp dport 67 accept",
+          `ip saddr != ${guest.ipv4.length === 0 ? "0.0.0.0" : anyOf(...guest.ipv4)} ${drop("spoofed_ipv4")}`,
+          `udp sport { 67, 547 } ${drop("spoofed_router")}`,
+          `icmpv6 type { nd-router-advert, nd-redirect } ${drop("spoofed_router")}`,
           ...(guest.routerIpv6.length > 0
             ? [
-                `${from} icmpv6 type nd-neighbor-advert @th,64,128 { ${guest.routerIpv6.map(toHex).join(", ")} } ${drop("spoofed_router")}`,
+                `icmpv6 type nd-neighbor-advert @th,64,128 ${anyOf(...guest.routerIpv6.map(toHex))} ${drop("spoofed_router")}`,
               ]
             : []),
-          `${from} ip6 saddr != { ${["::", "fe80::/64", ...guest.ipv6].join(", ")} } ${drop("spoofed_ipv6")}`,
+          `ip6 saddr != ${anyOf("::", "fe80::/64", ...guest.ipv6)} ${drop("spoofed_ipv6")}`,
         ],
       },
     ],
   };
 }
 
-/** An empty set does not parse; an address that no guest has stands in for it. */
-function setOrNothing(addresses: readonly string[], nothing: string): string {
-  return addresses.length === 0 ? nothing : `{ ${addresses.join(", ")} }`;
+/** One value without the set that the kernel would have to make for it. */
+function anyOf(...values: readonly string[]): string {
+  return values.length === 1 ? (values[0] ?? "") : `{ ${values.join(", ")} }`;
 }
-
 /** The raw payload expression takes a number. */
 function toHex(ip: Ip): string {
   const groups = expand(ip).map((group) => group.padStart(4, "0"));
