@@ -1,16 +1,28 @@
 /** kill -9, at any moment, of anything: the next run finishes or undoes, and in the end nothing is left. */
 import assert from "node:assert/strict";
-import { writeFileSync } from "node:fs";
-import { before, test } from "node:test";
+import { get } from "node:http";
+import { after, before, test } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
+import type { Pod, Service, Vmi } from "../../src/api/types.ts";
+import type { KubeEvent } from "../../src/cluster/event-recorder.ts";
+import { identityOf } from "../../src/cluster/local/pods/pod-runner.ts";
+import { EVENTS, PODS, SERVICES, VMIS } from "../../src/cluster/port.ts";
+import { launcherClient } from "../../src/vm/launcher-client.ts";
 import {
+  api,
   begin,
   DEMO_IMAGE,
   daemonLog,
   daemonPid,
+  daemonPids,
+  forgetCaches,
   killHard,
+  launcherSocket,
+  manifest,
   onDaemonHost,
+  podProcess,
   podtap,
+  type Said,
   traces,
   USE_LOCAL_IMAGES,
 } from "../support/daemon-host.ts";
@@ -19,39 +31,46 @@ import { eventually, requires } from "../support/netns.ts";
 onDaemonHost(import.meta.filename);
 const NEEDS = requires("root", "ip", "nft", "tap", "qemu", "libvirt", "cni");
 const SEED = Number(process.env["PODTAP_TEST_SEED"] ?? 20261121);
-const ROUNDS = Number(process.env["PODTAP_TEST_ROUNDS"] ?? 12);
+const ROUNDS = Number(process.env["PODTAP_TEST_ROUNDS"] ?? 8);
+/** The slowest that a machine full of other tests was seen to do, and as much again. */
+const LONG_MS = 60_000;
 
-const VM = manifest(
-  "victim",
-  `
-  terminationGracePeriodSeconds: 0
+const NIC = `
+    devices:
+      interfaces: [{name: default, masquerade: {}, ports: [{port: 80}]}]
+  networks: [{name: default, pod: {}}]`;
+const DEMO_GUEST = `
   domain:
     memory: {guest: 256Mi}
     firmware:
       kernelBoot:
         container: {image: ${DEMO_IMAGE}, kernelPath: /boot/vmlinuz, initrdPath: /boot/initramfs}
-        kernelArgs: console=ttyS0 quiet no_timer_check mitigations=off
-    devices:
-      interfaces: [{name: default, masquerade: {}, ports: [{port: 80}]}]
-  networks: [{name: default, pod: {}}]`,
-);
+        kernelArgs: console=ttyS0 quiet no_timer_check mitigations=off${NIC}`;
+/** Nothing to boot: firmware that waits. */
+const EMPTY_GUEST = `
+  terminationGracePeriodSeconds: 0
+  domain:
+    memory: {guest: 64Mi}${NIC}`;
 
+/** As after an installation and a first use; measured, so that every moment of a run can be hit. */
 let clean: readonly string[] = [];
+let victim = "";
 let upMs = 0;
 let downMs = 0;
 
 before(async () => {
   if (NEEDS.skip !== false) return;
-  // Once undisturbed: caches are filled, and it is known how long things take.
-  await podtap("up", VM, ...USE_LOCAL_IMAGES);
-  await podtap("down", "--all");
-  await daemonGone();
+  victim = manifest(vmi("victim", `\n  terminationGracePeriodSeconds: 0${DEMO_GUEST}`));
+  await podtap("up", victim, ...USE_LOCAL_IMAGES);
+  await downWithoutTrace();
   clean = traces();
-  upMs = await timed(() => podtap("up", VM));
+  upMs = await timed(() => podtap("up", victim));
   downMs = await timed(() => podtap("down", "--all"));
   await daemonGone();
   assert.deepEqual(traces(), clean);
 });
+
+after(() => api.close());
 
 test(`the daemon is killed ${ROUNDS} times during up and during down (seed ${SEED})`, NEEDS, async (t) => {
   const random = seeded(SEED);
@@ -59,35 +78,229 @@ test(`the daemon is killed ${ROUNDS} times during up and during down (seed ${SEE
   for (let round = 0; round < ROUNDS; round++) {
     const moment = (length: number, slot: number) => ((slot + random()) / ROUNDS) * length;
     const up = moment(upMs, round);
-    // Another permutation, so that not every late kill of one meets a late kill of the other.
+    // In another order, so that not every late kill of one meets a late kill of the other.
     const down = moment(downMs, (round * 5) % ROUNDS);
     const said = `round ${round}: up killed after ${up.toFixed(0)} ms, down after ${down.toFixed(0)} ms`;
     t.diagnostic(said);
     try {
-      await killedAfter(up, "up", VM);
-      if (round % 2 === 0) await podtap("up", VM);
+      await killedAfter(up, "up", victim);
+      if (round % 2 === 0) await podtap("up", victim);
       await killedAfter(down, "down", "--all");
-      await podtap("down", "--all");
-      await daemonGone();
-      assert.deepEqual(traces(), clean);
+      await downWithoutTrace();
     } catch (thrown) {
       throw new Error(`${said}\n${daemonLog()}`, { cause: thrown });
     }
   }
 });
 
+test("the first daemon of a machine is killed while it learns what the machine can do", NEEDS, async () => {
+  for (const moment of [600, 1200]) {
+    forgetCaches();
+    await killedAfter(moment, "up", victim, ...USE_LOCAL_IMAGES);
+    await downWithoutTrace();
+  }
+});
+
+test("a daemon that is asked to end while a VM starts does not call the start failed", NEEDS, async () => {
+  for (const part of [0.2, 0.5, 0.8]) {
+    const command = begin("up", victim);
+    const daemon = await eventually("there is a daemon", daemonPid, LONG_MS);
+    await pause(upMs * part);
+    process.kill(daemon, "SIGTERM");
+    await command.ended;
+    await daemonGone();
+    await podtap("up", victim);
+    const events = await api.list<KubeEvent>(EVENTS, { namespace: "default" });
+    assert.deepEqual(
+      events.items.filter(({ type }) => type === "Warning").map(({ message }) => message),
+      [],
+    );
+    await downWithoutTrace();
+  }
+});
+
+test("up that is interrupted or killed leaves the VM to the daemon", NEEDS, async () => {
+  for (const signal of ["SIGINT", "SIGKILL"] as const) {
+    const command = begin("up", victim);
+    await eventually(
+      "the VM is there",
+      () => api.find(VMIS, { namespace: "default", name: "victim" }),
+      LONG_MS,
+    );
+    command.process.kill(signal);
+    const { code, err } = await command.ended;
+    if (signal === "SIGINT") {
+      assert.equal(code, 130);
+      assert.match(err, /left as made: virtualmachineinstance\S*\/victim; .* down .* removes them/);
+    }
+    await phaseOf("victim", "Running");
+    assert.match(await podtap("up", victim), /victim unchanged/);
+    await downWithoutTrace();
+  }
+});
+
+test("commands race for a daemon, with one that leaves and among each other", NEEDS, async () => {
+  await podtap("get", "vmi");
+  for (let again = 0; again < 3; again++) {
+    await podtap("down", "--all");
+    const several = ["vm", "vmi", "svc"].map((kind) => podtap("get", kind));
+    await Promise.all(several);
+    assert.equal(daemonPids().length, 1);
+  }
+  const second = await begin("node").ended;
+  assert.equal(second.code, 3);
+  assert.match(second.err, /a podtap daemon already runs/);
+  await downWithoutTrace();
+});
+
+test(
+  "whatever of a running VM is killed, the VM goes on, or fails with a reason and is made anew",
+  NEEDS,
+  async () => {
+    const web = manifest(
+      vmi("web", `\n  terminationGracePeriodSeconds: 30${DEMO_GUEST}`),
+      `apiVersion: v1\nkind: Service\nmetadata: {name: web}\nspec: {selector: {app: web}, ports: [{port: 8080, targetPort: 80}]}`,
+    );
+    const others = manifest(
+      ...["alone-qemu", "alone-init", "alone-lost", "alone-off"].map((name) => vmi(name, EMPTY_GUEST)),
+      ...["always-qemu", "always-init"].map((name) => vm(name, EMPTY_GUEST)),
+    );
+    // Boots while the others are at it.
+    await podtap("up", web);
+    await podtap("up", others);
+    const pods = new Map<string, string>();
+    for (const pod of (await api.list<Pod>(PODS, { namespace: "default" })).items) {
+      pods.set(pod.metadata.labels?.["vm.kubevirt.io/name"] ?? "", identityOf(pod).id);
+    }
+    const podOf = (name: string): string => pods.get(name) ?? assert.fail(`no pod of ${name}`);
+    const former = await Promise.all(["always-qemu", "always-init"].map((name) => uidOf(name)));
+
+    // QEMU and pid 1, under the daemon's eyes.
+    for (const name of ["alone-qemu", "always-qemu"]) await killHard(podProcess(podOf(name), "qemu"));
+    for (const name of ["alone-init", "always-init"]) await killHard(podProcess(podOf(name), "catatonit"));
+    assert.match(await failureOf("alone-qemu"), /QEMU ended unexpectedly/);
+    assert.match(await failureOf("alone-init"), /launcher ended while the guest was running/);
+
+    // The same while there is no daemon; and a guest that is off by its own will.
+    await killHard(daemonPid() ?? assert.fail("no daemon"));
+    await killHard(podProcess(podOf("alone-lost"), "catatonit"));
+    await launcherClient(launcherSocket(podOf("alone-off"))).shutdown(0);
+    await podtap("get", "vmi");
+    assert.match(await failureOf("alone-lost"), /lost while no daemon looked after it/);
+    await phaseOf("alone-off", "Succeeded");
+
+    // The one that runs has not noticed.
+    const qemu = podProcess(podOf("web"), "qemu");
+    const podIp = (await vmiNamed("web"))?.status?.interfaces?.[0]?.ipAddress ?? assert.fail("no address");
+    const service = await api.get<Service>(SERVICES, { namespace: "default", name: "web" });
+    const goesOn = async (): Promise<void> => {
+      assert.equal(podProcess(podOf("web"), "qemu"), qemu);
+      await answers(`http://${podIp}/`);
+      await answers(`http://${service.spec.clusterIP}:8080/`);
+    };
+    const known = async (): Promise<void> => {
+      await eventually("the agent is known", async () => isConnected(await vmiNamed("web")), LONG_MS);
+      assert.match(await podtap("get", "vmi", "web"), /Running +\S+ +\S+ +True/);
+      await podtap("plan", "web", "--exit-code");
+    };
+    await goesOn();
+    await known();
+    // Its libvirtd.
+    const libvirtd = podProcess(podOf("web"), "libvirtd");
+    await killHard(libvirtd);
+    await eventually("another libvirtd", () => podProcess(podOf("web"), "libvirtd") !== libvirtd, LONG_MS);
+    await goesOn();
+    // Its launcher.
+    const launcher = podProcess(podOf("web"), "launcher");
+    await killHard(launcher);
+    await eventually("another launcher", () => podProcess(podOf("web"), "launcher") !== launcher, LONG_MS);
+    await goesOn();
+    await known();
+    // The daemon, politely, and with it the launcher.
+    process.kill(daemonPid() ?? assert.fail("no daemon"), "SIGTERM");
+    await daemonGone();
+    await killHard(podProcess(podOf("web"), "launcher"));
+    await goesOn();
+    await podtap("get", "vmi");
+    await known();
+    await goesOn();
+
+    // By now those that are always to run have had their pause.
+    for (const [i, name] of ["always-qemu", "always-init"].entries()) {
+      await phaseOf(name, "Running");
+      assert.notEqual(await uidOf(name), former[i]);
+    }
+    await downWithoutTrace();
+  },
+);
+
 /** Begins a command, kills the daemon behind it, and waits until the command has come to some end. */
-async function killedAfter(milliseconds: number, ...words: readonly string[]): Promise<void> {
+async function killedAfter(milliseconds: number, ...words: readonly string[]): Promise<Said> {
   const command = begin(...words);
-  const daemon = await eventually("there is a daemon", daemonPid, 10_000);
+  const daemon = await eventually("there is a daemon", daemonPid, LONG_MS);
   await pause(milliseconds);
   await killHard(daemon);
-  const said = await command.ended;
-  process.stderr.write(`# ${words.join(" ")}: ${said.code} ${said.err}\n`);
+  return command.ended;
+}
+
+async function downWithoutTrace(): Promise<void> {
+  await podtap("down", "--all");
+  await daemonGone();
+  if (clean.length > 0) assert.deepEqual(traces(), clean);
 }
 
 async function daemonGone(): Promise<void> {
-  await eventually("the daemon leaves", () => daemonPid() === undefined, 10_000);
+  await eventually("the daemon leaves", () => daemonPid() === undefined, LONG_MS);
+}
+
+function vmiNamed(name: string): Promise<Vmi | undefined> {
+  return api.find<Vmi>(VMIS, { namespace: "default", name });
+}
+
+async function uidOf(name: string): Promise<string> {
+  return (await vmiNamed(name))?.metadata.uid ?? assert.fail(`no VMI ${name}`);
+}
+
+function phaseOf(name: string, phase: string): Promise<Vmi> {
+  return eventually(
+    `${name} is ${phase}`,
+    async () => {
+      const found = await vmiNamed(name);
+      if (found?.status?.phase === phase) return found;
+      throw new Error(JSON.stringify(found?.status));
+    },
+    LONG_MS,
+  );
+}
+
+/** Why it failed, as its status has it. */
+async function failureOf(name: string): Promise<string> {
+  const { status } = await phaseOf(name, "Failed");
+  return status?.conditions?.find(({ type }) => type === "Ready")?.message ?? "";
+}
+
+function isConnected(found: Vmi | undefined): boolean {
+  return (
+    found?.status?.conditions?.some(({ type, status }) => type === "AgentConnected" && status === "True") ??
+    false
+  );
+}
+
+/** A web server says 200; a guest that boots, or a rule that is being replaced, is waited for. */
+async function answers(url: string): Promise<void> {
+  await eventually(
+    `${url} answers`,
+    () =>
+      new Promise<boolean>((resolve, reject) => {
+        const asked = get(url, { agent: false, timeout: 2000 }, (answer) => {
+          answer.resume();
+          resolve(answer.statusCode === 200);
+        });
+        asked.once("timeout", () => asked.destroy(new Error("no answer")));
+        asked.once("error", reject);
+      }),
+    LONG_MS,
+  );
 }
 
 async function timed(run: () => Promise<unknown>): Promise<number> {
@@ -96,15 +309,15 @@ async function timed(run: () => Promise<unknown>): Promise<number> {
   return performance.now() - begun;
 }
 
-function manifest(name: string, spec: string): string {
-  const file = `/run/${name}.yaml`;
-  if (NEEDS.skip === false && process.env["PODTAP_TEST_DAEMON_HOST"] !== undefined) {
-    writeFileSync(
-      file,
-      `apiVersion: kubevirt.io/v1\nkind: VirtualMachineInstance\nmetadata: {name: ${name}}\nspec:${spec}\n`,
-    );
-  }
-  return file;
+function vmi(name: string, spec: string): string {
+  const metadata = `{name: ${name}, labels: {app: ${name}}}`;
+  return `apiVersion: kubevirt.io/v1\nkind: VirtualMachineInstance\nmetadata: ${metadata}\nspec:${spec}\n`;
+}
+
+function vm(name: string, spec: string): string {
+  const template = spec.replaceAll("\n", "\n    ");
+  const head = `apiVersion: kubevirt.io/v1\nkind: VirtualMachine\nmetadata: {name: ${name}}\n`;
+  return `${head}spec:\n  runStrategy: Always\n  template:\n    spec:${template}\n`;
 }
 
 /** mulberry32 */

@@ -6,6 +6,7 @@ import { constants } from "node:os";
 import koffi from "koffi";
 import { KernelError } from "../errno.ts";
 
+export const CLONE_FS = 0x00000200;
 export const CLONE_NEWIPC = 0x08000000;
 export const CLONE_NEWPID = 0x20000000;
 export const CLONE_NEWUTS = 0x04000000;

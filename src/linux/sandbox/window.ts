@@ -7,8 +7,9 @@
  * and no helper that would have to be waited for. The network part is `inNetns`'s; here are mount, UTS, IPC and
  * PID namespaces. For the latter the thread itself never moves, only its future children do.
  *
- * - The first visit gives the thread a root and working directory of its own (unshare(2), CLONE_FS); the working
- *   directory is put back after each.
+ * - A visit begins with a root and working directory of the thread's own (unshare(2), CLONE_FS): a thread that shares
+ *   them with others can enter no mount namespace, nor leave one (setns(2), EINVAL). The working directory is put
+ *   back after each.
  * - The thread must not make threads inside: with foreign children pthread_create fails, and a thread would stay.
  *   Importing netns.ts has warmed the pool.
  * - If the daemon dies inside, a half-made mount namespace has no process and is gone with it.
@@ -19,7 +20,14 @@ import { messageOf } from "../../base/errors.ts";
 import { inKernelWords } from "../errno.ts";
 import { abortProcess, CLONE_NEWNS, setns, unshare } from "../libc.ts";
 import { inNetns } from "../netns.ts";
-import { CLONE_NEWIPC, CLONE_NEWPID, CLONE_NEWUTS, changeDirectory, closeOnExec } from "./mount-calls.ts";
+import {
+  CLONE_FS,
+  CLONE_NEWIPC,
+  CLONE_NEWPID,
+  CLONE_NEWUTS,
+  changeDirectory,
+  closeOnExec,
+} from "./mount-calls.ts";
 
 const KINDS = [
   { type: CLONE_NEWUTS, file: "uts", children: "uts" },
@@ -64,6 +72,7 @@ export function inNamespacesOf<T>(pid: number, run: () => T): T {
 
 function visit<T>(run: () => T): T {
   closeOnExec();
+  unshare(CLONE_FS, "root and working directory");
   const home: { fd: number; type: number }[] = [];
   const directory = openSync(".", constants.O_RDONLY | constants.O_DIRECTORY);
   try {
