@@ -21,6 +21,8 @@ interface Scenario {
 const SCENARIOS: Readonly<Record<string, Scenario>> = {
   phase1: { nics: 50, run: async (options) => ({ ...(await (await import("./phase1.ts")).run(options)) }) },
   dhcp: { nics: 1, run: async (options) => (await import("./dhcp.ts")).run(options) },
+  apply: { nics: 9, run: async (options) => ({ ...(await (await import("./apply.ts")).run(options)) }) },
+  memory: { nics: 2, run: async (options) => ({ ...(await (await import("./memory.ts")).run(options)) }) },
 };
 
 export async function runBench(

@@ -1,15 +1,19 @@
 /**
  * `podtap bench phase1`: phase 1 of N pods, each in a namespace of its own as CNI leaves it, through the same
  * worker that the node daemon uses. Measured from the request to the answer: observe, plan, store the plan,
- * journal, every change.
+ * journal, every change. Then, in the same run, the same changes by child processes.
  */
 import { execFileSync } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { Vmi } from "../src/api/types.ts";
 import { type NodeNet, startNodeNet } from "../src/apps/node/net.ts";
+import type { WireRequest } from "../src/apps/node/net-worker.ts";
 import type { Ip } from "../src/base/ip.ts";
+import type { Step } from "../src/plan/step.ts";
+import { runBatched, runSeparately } from "./baseline.ts";
+import { KUBEVIRT } from "./kubevirt.ts";
+import { sampleVmi } from "./sample-vmi.ts";
 import { quantile, round } from "./statistics.ts";
 
 export interface Phase1Options {
@@ -23,32 +27,67 @@ export interface Phase1Report {
   readonly nics: number;
   readonly p50Ms: number;
   readonly p95Ms: number;
+  readonly minMs: number;
   /** p50 of the last tenth over p50 of the first tenth: 1 is flat. */
   readonly lastOverFirst: number;
   readonly cpuMsPerNic: number;
-  /** Child processes that phase 1 started. */
-  readonly childProcesses: 0;
+  /** The first one after a start: libraries are loaded, nothing is compiled. */
+  readonly firstMs: number;
+  /** Did phase 1 start child processes? */
+  readonly startsProcesses: boolean;
+  /** This process, which does what the daemon does, after all of them. */
   readonly daemonRssMiB: number;
   /** Applied again: p50 of finding nothing to do. */
   readonly againP50Ms: number;
+  /** In this run, one process a step. */
+  readonly separateProcessesP50Ms: number;
+  readonly separateProcesses: number;
+  /** In this run, `nft -f`, `ip -batch` and `sysctl`. */
+  readonly batchedProcessesP50Ms: number;
+  readonly batchedProcesses: number;
+  /** Not of this run. */
+  readonly kubevirtMs: number;
+  readonly kubevirtCpuMs: number;
 }
 
 const WARM_UP = 20;
+const BASELINES = 12;
 
 export async function run({ binding, nics }: Phase1Options): Promise<Phase1Report> {
   const net = startNodeNet();
   const folder = mkdtempSync(join(tmpdir(), "podtap-bench-"));
-  const names = Array.from({ length: nics + WARM_UP }, (_, i) => `ptb${process.pid}-${i}`);
+  const names = Array.from({ length: WARM_UP + nics + 2 * BASELINES }, (_, i) => `ptb${process.pid}-${i}`);
   try {
-    for (const [i, name] of names.entries()) await makePod(net, name, i);
-    for (const name of names.slice(0, WARM_UP)) await wire(net, name, binding, folder);
-    const measured = names.slice(WARM_UP);
+    for (const [i, name] of names.entries()) await makePod(net, name, i, join(folder, name));
+    const request = (name: string): WireRequest => wireRequest(name, binding, join(folder, name));
+    const warmUp: number[] = [];
+    for (const name of names.slice(0, WARM_UP)) warmUp.push(await wire(net, request(name)));
+    const measured = names.slice(WARM_UP, WARM_UP + nics);
+    const children = reapedFaults();
     const cpuBefore = process.cpuUsage();
     const times: number[] = [];
-    for (const name of measured) times.push(await wire(net, name, binding, folder));
+    for (const name of measured) times.push(await wire(net, request(name)));
     const cpu = process.cpuUsage(cpuBefore);
+    const startsProcesses = reapedFaults() > children;
+    const rss = process.memoryUsage.rss();
     const again: number[] = [];
-    for (const name of measured.slice(0, 50)) again.push(await wire(net, name, binding, folder));
+    for (const name of measured.slice(0, 50)) again.push(await wire(net, request(name)));
+    const rest = names.slice(WARM_UP + nics);
+    const baseline = async (use: typeof runBatched, some: readonly string[]) => {
+      const runs = [];
+      for (const name of some) runs.push(use(pathOf(name), await stepsFor(net, request(name))));
+      return {
+        ms: round(
+          quantile(
+            runs.map((one) => one.milliseconds),
+            0.5,
+          ),
+        ),
+        processes: runs[0]?.processes ?? 0,
+      };
+    };
+    const separate = await baseline(runSeparately, rest.slice(0, BASELINES));
+    const batched = await baseline(runBatched, rest.slice(BASELINES));
     const tenth = Math.max(1, Math.floor(times.length / 10));
     return {
       name: "phase1",
@@ -56,11 +95,19 @@ export async function run({ binding, nics }: Phase1Options): Promise<Phase1Repor
       nics,
       p50Ms: round(quantile(times, 0.5)),
       p95Ms: round(quantile(times, 0.95)),
+      minMs: round(Math.min(...times)),
       lastOverFirst: round(quantile(times.slice(-tenth), 0.5) / quantile(times.slice(0, tenth), 0.5)),
       cpuMsPerNic: round((cpu.user + cpu.system) / 1000 / nics),
-      childProcesses: 0,
-      daemonRssMiB: round(process.memoryUsage.rss() / 1024 / 1024),
+      firstMs: round(warmUp[0] ?? Number.NaN),
+      startsProcesses,
+      daemonRssMiB: round(rss / 1024 / 1024, 1),
       againP50Ms: round(quantile(again, 0.5)),
+      separateProcessesP50Ms: separate.ms,
+      separateProcesses: separate.processes,
+      batchedProcessesP50Ms: batched.ms,
+      batchedProcesses: batched.processes,
+      kubevirtMs: KUBEVIRT.phase1Ms,
+      kubevirtCpuMs: KUBEVIRT.phase1CpuMs,
     };
   } finally {
     for (const name of names) await net.deleteNetns(pathOf(name)).catch(() => undefined);
@@ -69,25 +116,36 @@ export async function run({ binding, nics }: Phase1Options): Promise<Phase1Repor
   }
 }
 
-async function wire(net: NodeNet, name: string, binding: string, folder: string): Promise<number> {
+async function wire(net: NodeNet, request: WireRequest): Promise<number> {
   const begun = performance.now();
-  const result = await net.call("wirePod", {
+  const result = await net.call("wirePod", request);
+  const elapsed = performance.now() - begun;
+  if (!result.ok) throw new Error(result.problems.map(({ message }) => message).join("; "));
+  return elapsed;
+}
+
+async function stepsFor(net: NodeNet, request: WireRequest): Promise<readonly Step[]> {
+  const result = await net.call("previewPod", request);
+  if (!result.ok) throw new Error(result.problems.map(({ message }) => message).join("; "));
+  return result.value.steps;
+}
+
+function wireRequest(name: string, binding: string, stateDir: string): WireRequest {
+  return {
     netns: pathOf(name),
-    stateDir: join(folder, name),
+    stateDir,
     input: {
       vmi: sampleVmi(name, binding),
       resolver: { nameservers: ["10.96.0.10" as Ip], searchDomains: ["default.svc.cluster.local"] },
       host: { runtimeUid: 107, vhostNet: false, inbound: "declared" },
       queues: 0,
     },
-  });
-  const elapsed = performance.now() - begun;
-  if (!result.ok) throw new Error(result.problems.map(({ message }) => message).join("; "));
-  return elapsed;
+  };
 }
 
-/** A namespace as CNI leaves it: eth0, a veth's end with an address of each family. */
-async function makePod(net: NodeNet, name: string, i: number): Promise<void> {
+/** A namespace as CNI leaves it: eth0, a veth's end with an address of each family. And the pod's folder. */
+async function makePod(net: NodeNet, name: string, i: number, stateDir: string): Promise<void> {
+  mkdirSync(stateDir);
   await net.createNetns(pathOf(name));
   const batch = [
     "link add eth0 mtu 1450 type veth peer name outside",
@@ -103,18 +161,8 @@ function pathOf(name: string): string {
   return `/run/netns/${name}`;
 }
 
-function sampleVmi(name: string, binding: string): Vmi {
-  const ports = [22, 80, 443].map((port) => ({ port }));
-  return {
-    apiVersion: "kubevirt.io/v1",
-    kind: "VirtualMachineInstance",
-    metadata: { name, namespace: "bench", uid: name },
-    spec: {
-      domain: {
-        devices: { interfaces: [{ name: "default", [binding]: {}, ports }] },
-        memory: { guest: "256Mi" },
-      },
-      networks: [{ name: "default", pod: {} }],
-    },
-  };
+/** Page faults of children that ended: no process ends without one (proc_pid_stat(5), cminflt). */
+function reapedFaults(): number {
+  const stat = readFileSync("/proc/self/stat", "utf8");
+  return Number(stat.slice(stat.lastIndexOf(")") + 2).split(" ")[8]);
 }

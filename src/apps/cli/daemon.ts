@@ -19,6 +19,9 @@ const SILENT_MS = 1000;
 /** How long another daemon may take after ours left without a word, most likely because that one holds the lock. */
 const OTHERS_TIMEOUT_MS = 15_000;
 
+/** A daemon lives long and allocates little: its heaps are kept small. */
+export const DAEMON_FLAGS = ["--max-semi-space-size=1", "--disable-warning=ExperimentalWarning"] as const;
+
 /** Returns once the daemon answers; starts one first when the socket is absent or refuses. */
 export async function ensureDaemon(context: Context): Promise<void> {
   if (await isReady(context.paths.socket)) return;
@@ -63,7 +66,7 @@ function launch({ paths, environment }: Context, log: string): Launched {
   const output = openSync(log, "a", 0o600);
   const state: Launched = { exit: undefined, failure: undefined };
   try {
-    const child = spawn(process.execPath, ["--disable-warning=ExperimentalWarning", program, "--auto"], {
+    const child = spawn(process.execPath, [...DAEMON_FLAGS, program, "--auto"], {
       detached: true,
       cwd: "/",
       env: { ...environment },
