@@ -42,7 +42,7 @@ bench: setup guest
 	@tools/bench.sh
 
 golden:
-	@PODTAP_UPDATE_GOLDEN=1 node --test 'test/golden/**/*.test.ts'
+	@PODTAP_UPDATE_GOLDEN=1 node --test 'test/golden/**/*.test.ts' 'test/docs/**/*.test.ts'
 
 clean:
 	rm -rf dist .tsbuild .cache
