@@ -44,7 +44,7 @@ const GUEST_IMAGES = "/run/guest";
 const CACHES = [
   /^\/run\/state\/cache\/accelerator\.json$/,
   /^\/run\/state\/cache\/libvirt\/[^/]+$/,
-  /^\/run\/state\/images\/(files|unpacked)\/$/,
+  /^\/run\/state\/images\/(files|unpacked|tmp)\/$/,
   /^\/run\/state\/images\/(files|unpacked)\/sha256-[0-9a-f]{64}\.json$/,
   /^\/run\/state\/images\/(files|unpacked)\/[0-9a-f]{64}$/,
 ];
