@@ -31,7 +31,7 @@ export interface Phase1Report {
   /** p50 of the last tenth over p50 of the first tenth: 1 is flat. */
   readonly lastOverFirst: number;
   readonly cpuMsPerNic: number;
-  /** The first one after a start: libraries are loaded, nothing is compiled. */
+  /** The first one after a start, warmed up as the daemon does it. */
   readonly firstMs: number;
   /** Did phase 1 start child processes? */
   readonly startsProcesses: boolean;
@@ -58,6 +58,7 @@ export async function run({ binding, nics }: Phase1Options): Promise<Phase1Repor
   const folder = mkdtempSync(join(tmpdir(), "podtap-bench-"));
   const names = Array.from({ length: WARM_UP + nics + 2 * BASELINES }, (_, i) => `ptb${process.pid}-${i}`);
   try {
+    await net.call("warmUp", {});
     for (const [i, name] of names.entries()) await makePod(net, name, i, join(folder, name));
     const request = (name: string): WireRequest => wireRequest(name, binding, join(folder, name));
     const warmUp: number[] = [];

@@ -34,8 +34,8 @@ function memoryOf(pid: number): ProcessMemory {
 
 function nameOf(pid: number): string {
   const words = readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0");
-  const script = words.find((word) => word.endsWith(".js"));
-  return basename(script ?? words[0] ?? "");
+  const program = basename(words[0] ?? "");
+  return program === "node" ? basename(words.find((word) => word.endsWith(".js")) ?? program) : program;
 }
 
 function parentOf(pid: number): number {

@@ -2,8 +2,9 @@
  * nftables through libnftables.so.1, the library that `nft` itself is. Call inside the namespace's window.
  *
  * Theory of operation. A context is made for each run (it opens its netlink socket in the namespace of that
- * moment), runs one script as one transaction with output and errors buffered, and is freed later by a timer:
- * freeing one right after a deletion waits 13-19 ms for the kernel's RCU grace period. Of a script in a buffer nft
+ * moment), runs one script as one transaction with output and errors buffered, and is freed afterwards: it holds some
+ * 2 MiB, so at the next turn of the event loop, but by a timer where something was deleted, because then freeing
+ * waits 13-19 ms for the kernel's RCU grace period. Of a script in a buffer nft
  * 1.0.6 names neither line nor column of what it refuses, of a file it does, but files cost a tenth more: a script
  * that was refused has changed nothing and is run again from a file in memory.
  * libnftables is not thread-safe, not even with separate contexts: only podtap's network worker may call this.
@@ -43,7 +44,10 @@ export interface NftMode {
 export function runNft(script: string, { output = "text" }: NftMode = {}): string {
   const nft = library();
   const flags = output === "json" ? JSON_OUTPUT : STATELESS | NUMERIC;
-  const first = runOnce(nft, flags, (context) => nft.runBuffer(context, script));
+  const free: Free = /^\s*(?:delete|flush|destroy)\b/m.test(script)
+    ? (context) => setTimeout(() => nft.free(context), FREE_AFTER_MILLISECONDS).unref()
+    : (context) => setImmediate(() => nft.free(context)).unref();
+  const first = runOnce(nft, flags, free, (context) => nft.runBuffer(context, script));
   if (first.done) return first.output;
   // A signal came while libnftables waited for the answer: whether the kernel took the script is not known.
   if (/interrupted/i.test(first.complaint)) throw nftError(script, first.complaint);
@@ -51,7 +55,7 @@ export function runNft(script: string, { output = "text" }: NftMode = {}): strin
   ftruncateSync(file, 0);
   writeSync(file, script, 0);
   const path = `/proc/self/fd/${file}`;
-  const second = runOnce(nft, flags, (context) => nft.runFile(context, path));
+  const second = runOnce(nft, flags, free, (context) => nft.runFile(context, path));
   if (second.done) return second.output;
   throw nftError(script, second.complaint);
 }
@@ -60,7 +64,9 @@ type Run =
   | { readonly done: true; readonly output: string }
   | { readonly done: false; readonly complaint: string };
 
-function runOnce(nft: Library, flags: number, run: (context: Context) => number): Run {
+type Free = (context: Context) => unknown;
+
+function runOnce(nft: Library, flags: number, free: Free, run: (context: Context) => number): Run {
   const context = nft.create(0);
   try {
     nft.bufferOutput(context);
@@ -70,7 +76,7 @@ function runOnce(nft: Library, flags: number, run: (context: Context) => number)
       ? { done: true, output: nft.output(context) }
       : { done: false, complaint: nft.error(context) };
   } finally {
-    setTimeout(() => nft.free(context), FREE_AFTER_MILLISECONDS).unref();
+    free(context);
   }
 }
 

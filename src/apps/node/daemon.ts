@@ -32,6 +32,7 @@ import { startNodeNet } from "./net.ts";
 import { nodeRoutes } from "./routes.ts";
 import { serviceController } from "./service-controller.ts";
 import { settingsFrom } from "./settings.ts";
+import { trimWhenIdle } from "./trim-when-idle.ts";
 
 export interface DaemonOptions {
   readonly paths: Paths;
@@ -152,6 +153,8 @@ export async function startDaemon({ paths, config, log, idleExit }: DaemonOption
     onError: (thrown, request) => log.error({ request, ...errorFields(thrown) }, "request failed"),
   });
   log.info({ socket: paths.socket, version: VERSION, pods: host.ranges.pods }, "ready");
+  // Ahead of the first VM; what fails here fails there again, and is told there.
+  void Promise.allSettled([accelerator(), net.call("warmUp", {})]);
 
   let stopping = false;
   const stop = async (why: string): Promise<void> => {
@@ -159,6 +162,7 @@ export async function startDaemon({ paths, config, log, idleExit }: DaemonOption
     stopping = true;
     log.info({ why }, "stopping; guests run on");
     clearInterval(idling);
+    endTrimming();
     abort.abort();
     await api.close();
     await Promise.allSettled([...running, pods.letGo(), warming]);
@@ -168,6 +172,7 @@ export async function startDaemon({ paths, config, log, idleExit }: DaemonOption
     store.close();
     end();
   };
+  const endTrimming = trimWhenIdle();
   let idleSince = clock.now();
   const idling = setInterval(async () => {
     if (!(await isIdle(cluster))) idleSince = clock.now();

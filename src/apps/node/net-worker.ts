@@ -16,6 +16,7 @@ import { netJobs, withKernel } from "../../linux/net-jobs.ts";
 import { nftTables } from "../../linux/nft-tables.ts";
 import type { NftTable, NftTableId } from "../../nft/model.ts";
 import type { Observed } from "../../plan/observed.ts";
+import { warmUp } from "./warm-up.ts";
 
 export interface PodRequest {
   readonly netns: string;
@@ -29,6 +30,7 @@ export interface WireRequest extends PodRequest {
 
 export const nodeJobs = {
   ...netJobs,
+  warmUp: (_: object): void => warmUp(registry),
   wirePod: ({ netns, stateDir, input }: WireRequest): Result<Wired> =>
     withKernel(netns, (kernel) => wirePod(kernel, input, podFiles(stateDir), registry)),
   previewPod: ({ netns, stateDir, input }: WireRequest): Result<Wired & { readonly observed: Observed }> =>

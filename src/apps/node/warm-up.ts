@@ -1,0 +1,47 @@
+/**
+ * Does what the first pod would otherwise wait for in the network worker, some 30 ms: every binding plans a NIC that
+ * nobody has, so that its code is loaded and compiled, and libnftables with its libraries is loaded.
+ */
+import type { Vmi } from "../../api/types.ts";
+import type { Cidr } from "../../base/ip.ts";
+import { PRIMARY_POD_INTERFACE } from "../../base/names.ts";
+import { runNft } from "../../linux/nft.ts";
+import { renderTable } from "../../nft/render.ts";
+import type { BindingRegistry } from "../../plan/binding.ts";
+import type { Observed } from "../../plan/observed.ts";
+import { planPod } from "../../plan/planner.ts";
+
+const ADDRESSES = ["10.0.0.2/24", "fd00::2/64"] as readonly string[] as readonly Cidr[];
+const OBSERVED: Observed = {
+  links: [{ index: 2, name: PRIMARY_POD_INTERFACE, type: "veth", mtu: 1500, up: true, addresses: ADDRESSES }],
+  routes: [],
+  sysctls: {},
+  nft: [],
+};
+
+export function warmUp(registry: BindingRegistry): void {
+  for (const { bindingName } of registry.all) {
+    const planned = planPod(
+      {
+        vmi: sampleVmi(bindingName),
+        observed: OBSERVED,
+        resolver: { nameservers: [], searchDomains: [] },
+        host: { runtimeUid: 0, vhostNet: false, inbound: "declared" },
+        queues: 0,
+      },
+      registry,
+    );
+    if (planned.ok) for (const table of planned.value.nics.flatMap(({ nft }) => nft)) renderTable(table);
+  }
+  runNft("");
+}
+
+function sampleVmi(bindingName: string): Vmi {
+  const nic = { name: "default", [bindingName]: {}, ports: [{ port: 22 }, { port: 80 }] };
+  return {
+    apiVersion: "kubevirt.io/v1",
+    kind: "VirtualMachineInstance",
+    metadata: { name: "warm-up", namespace: "default", uid: "warm-up" },
+    spec: { domain: { devices: { interfaces: [nic] } }, networks: [{ name: "default", pod: {} }] },
+  };
+}
