@@ -71,8 +71,9 @@ export async function openHostNetwork(
   const serviceRanges = both(ranges.services);
   const links = (): Promise<Observed> => net.observe(HOST_NETNS, []);
   const shared = sharedHost(join(paths.run, "host-in-use"), async () => {
-    await net.call("deleteHostTables", { tables: HOST_TABLES });
+    // First what may be refused: with a pod of somebody else on the bridge, all stays as it is.
     if (own) await removeBridge(net);
+    await net.call("deleteHostTables", { tables: HOST_TABLES });
     restoreForwarding(sysctls, note);
     if (own) rmSync(leasesOf(paths), { recursive: true, force: true });
   });
