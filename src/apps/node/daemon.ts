@@ -111,7 +111,10 @@ export async function startDaemon({ paths, config, log, idleExit }: DaemonOption
   };
   const clean = async (dryRun: boolean): Promise<object> => {
     const leftovers = await findLeftovers(cluster, machine, paths);
-    if (!dryRun) for (const { name } of leftovers) await machine.dismantle({ id: name });
+    if (dryRun) return { removed: leftovers };
+    for (const { name } of leftovers) await machine.dismantle({ id: name });
+    // A daemon that was killed after its last pod still owes the host this.
+    if ((await cluster.list(PODS)).length === 0) await host.release();
     return { removed: leftovers };
   };
   await clean(false).catch((thrown) => log.error(errorFields(thrown), "leftovers of an earlier daemon"));
