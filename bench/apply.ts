@@ -17,7 +17,6 @@ export interface ApplyReport {
   readonly minMs: number;
   readonly maxMs: number;
   /** Medians from `apply` on; the strands to disks and to the wiring go side by side. */
-  readonly podMadeP50Ms: number;
   readonly sandboxP50Ms: number;
   readonly cniP50Ms: number;
   readonly wiredP50Ms: number;
@@ -61,7 +60,6 @@ export async function run(options: {
       p50Ms: p50(started),
       minMs: round(Math.min(...started), 0),
       maxMs: round(Math.max(...started), 0),
-      podMadeP50Ms: p50(of("SuccessfulCreate")),
       sandboxP50Ms: p50(of("SandboxCreated")),
       cniP50Ms: p50(of("NetworkAttached")),
       wiredP50Ms: p50(of("Wired")),

@@ -7,6 +7,7 @@
 import { parseArgs } from "node:util";
 import { type BenchDoor, openBenchDoor } from "./dhcp-door.ts";
 import { exchange } from "./dhcp-load.ts";
+import { KUBEVIRT } from "./kubevirt.ts";
 import { quantile, round } from "./statistics.ts";
 
 export interface DhcpBenchOptions {
@@ -83,7 +84,13 @@ export async function run(
     [`at ${rate}/s lossPercent`, lossPercent],
     [`at ${rate}/s cpuUsPerRequest`, cpuUsPerRequest],
   ]);
-  return { ...Object.fromEntries(flat), name: report.name };
+  return {
+    name: report.name,
+    ...Object.fromEntries(flat),
+    serverRssMiB: report.serverRssMiB,
+    kubevirtP50Ms: KUBEVIRT.dhcpP50Ms,
+    "kubevirt at 10000/s lossPercent": KUBEVIRT.dhcpLossPercent,
+  };
 }
 
 if (import.meta.main) {

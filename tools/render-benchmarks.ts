@@ -1,0 +1,218 @@
+/**
+ * Makes the tables of docs/benchmarks.md from the reports of tools/bench.sh.
+ *
+ *   node tools/render-benchmarks.ts RESULTS [FILE]     without FILE: to standard output
+ *
+ * Of every figure the median over the rounds and their span. What a round measured is never thrown away.
+ */
+import { execFileSync } from "node:child_process";
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { cpus, release, totalmem } from "node:os";
+import { join } from "node:path";
+import { quantile } from "../bench/statistics.ts";
+
+const BEGIN = "<!-- figures: written by tools/bench.sh -->";
+const END = "<!-- end of figures -->";
+const [, , results = ".cache/bench", file] = process.argv;
+
+type Report = Readonly<Record<string, unknown>>;
+
+interface Row {
+  readonly what: string;
+  readonly scenario: string;
+  readonly key: string;
+  readonly unit: string;
+  readonly digits: number;
+  /** Met when the median is below. */
+  readonly below?: number;
+  readonly against?: string;
+}
+
+const KUBEVIRT = "KubeVirt's own figure";
+
+const ROWS: readonly Row[] = [
+  {
+    what: "phase 1 of a NIC, p50",
+    scenario: "phase1",
+    key: "p50Ms",
+    unit: "ms",
+    digits: 1,
+    below: 4,
+    against: `${KUBEVIRT}: 121 ms`,
+  },
+  { what: "the fastest of them", scenario: "phase1", key: "minMs", unit: "ms", digits: 1 },
+  { what: "p95", scenario: "phase1", key: "p95Ms", unit: "ms", digits: 1 },
+  {
+    what: "processor time",
+    scenario: "phase1",
+    key: "cpuMsPerNic",
+    unit: "ms",
+    digits: 1,
+    against: `${KUBEVIRT}: 128 ms`,
+  },
+  { what: "the first after the daemon's start", scenario: "phase1", key: "firstMs", unit: "ms", digits: 0 },
+  { what: "applied again, nothing to do, p50", scenario: "phase1", key: "againP50Ms", unit: "ms", digits: 1 },
+  {
+    what: "the same by `nft -f`, `ip -batch`, `sysctl`: 4 processes",
+    scenario: "phase1",
+    key: "batchedProcessesP50Ms",
+    unit: "ms",
+    digits: 1,
+  },
+  {
+    what: "the same by a process a step",
+    scenario: "phase1",
+    key: "separateProcessesP50Ms",
+    unit: "ms",
+    digits: 0,
+  },
+  {
+    what: "phase 1 of 1,000 NICs, p50",
+    scenario: "phase1-many",
+    key: "p50Ms",
+    unit: "ms",
+    digits: 1,
+    below: 4,
+  },
+  {
+    what: "p50 of the last tenth over the first",
+    scenario: "phase1-many",
+    key: "lastOverFirst",
+    unit: "",
+    digits: 2,
+    below: 1.1,
+  },
+  {
+    what: "`apply` to QEMU running, p50",
+    scenario: "apply",
+    key: "p50Ms",
+    unit: "ms",
+    digits: 0,
+    below: 500,
+  },
+  { what: "the fastest of them", scenario: "apply", key: "minMs", unit: "ms", digits: 0 },
+  { what: "the first VM of a fresh daemon", scenario: "apply", key: "firstMs", unit: "ms", digits: 0 },
+  { what: "reached on the way: sandbox", scenario: "apply", key: "sandboxP50Ms", unit: "ms", digits: 0 },
+  { what: "reached on the way: CNI", scenario: "apply", key: "cniP50Ms", unit: "ms", digits: 0 },
+  { what: "reached on the way: wired", scenario: "apply", key: "wiredP50Ms", unit: "ms", digits: 0 },
+  { what: "reached on the way: disks", scenario: "apply", key: "disksP50Ms", unit: "ms", digits: 0 },
+  {
+    what: "libvirt, from all that to running",
+    scenario: "apply",
+    key: "libvirtP50Ms",
+    unit: "ms",
+    digits: 0,
+  },
+  {
+    what: "memory of a VM beside QEMU, RSS",
+    scenario: "memory",
+    key: "perVmRssMiB",
+    unit: "MiB",
+    digits: 0,
+    below: 80,
+    against: `${KUBEVIRT}: 190 MiB`,
+  },
+  { what: "the same, PSS", scenario: "memory", key: "perVmPssMiB", unit: "MiB", digits: 0 },
+  { what: "of it: launcher, RSS", scenario: "memory", key: "launcherRssMiB", unit: "MiB", digits: 0 },
+  { what: "of it: libvirtd, RSS", scenario: "memory", key: "libvirtdRssMiB", unit: "MiB", digits: 0 },
+  { what: "node daemon, once a host, RSS", scenario: "memory", key: "daemonRssMiB", unit: "MiB", digits: 0 },
+  { what: "the same, PSS", scenario: "memory", key: "daemonPssMiB", unit: "MiB", digits: 0 },
+  ...[1000, 5000, 10_000].flatMap((rate): readonly Row[] => [
+    {
+      what: `DHCP at ${rate.toLocaleString("en")}/s, server's part, p50`,
+      scenario: "dhcp",
+      key: `p50Ms@${rate}`,
+      unit: "ms",
+      digits: 3,
+      ...(rate === 1000 ? { below: 0.28, against: `${KUBEVIRT}: 0.28 ms` } : {}),
+    },
+    {
+      what: "requests without an answer",
+      scenario: "dhcp",
+      key: `lossPercent@${rate}`,
+      unit: "%",
+      digits: 2,
+      ...(rate === 10_000 ? { below: 1.6, against: `${KUBEVIRT}: 1.6 %` } : {}),
+    },
+  ]),
+];
+
+const reports = new Map<string, Report[]>();
+const loads: number[] = [];
+for (const name of readdirSync(results).toSorted()) {
+  const text = readFileSync(join(results, name), "utf8");
+  if (name.endsWith(".load")) loads.push(Number(text));
+  const [scenario = "", , ending] = name.split(".");
+  if (ending === "json")
+    reports.set(scenario, [...(reports.get(scenario) ?? []), JSON.parse(text) as Report]);
+}
+
+const text = render();
+if (file === undefined) process.stdout.write(text);
+else {
+  const page = readFileSync(file, "utf8");
+  const begin = page.indexOf(BEGIN);
+  const end = page.indexOf(END);
+  if (begin < 0 || end < begin) throw new Error(`${file} lacks ${BEGIN} … ${END}`);
+  writeFileSync(file, `${page.slice(0, begin + BEGIN.length)}\n${text}${page.slice(end)}`);
+}
+
+function render(): string {
+  const lines = ROWS.flatMap((row) => renderRow(row));
+  return `
+${machine()}
+
+| | median | span over the rounds | target | |
+|---|---|---|---|---|
+${lines.join("\n")}
+
+${verdict()}
+`;
+}
+
+function renderRow(row: Row): readonly string[] {
+  const values = valuesOf(row);
+  if (values.length === 0) return [];
+  const shown = (value: number): string => value.toFixed(row.digits);
+  const unit = row.unit === "" ? "" : ` ${row.unit}`;
+  const middle = quantile(values, 0.5);
+  const span =
+    values.length === 1 ? "one round" : `${shown(Math.min(...values))} – ${shown(Math.max(...values))}`;
+  const target =
+    row.below === undefined ? "" : `< ${row.below}${unit}, ${middle < row.below ? "met" : "**missed**"}`;
+  return [`| ${row.what} | ${shown(middle)}${unit} | ${span} | ${target} | ${row.against ?? ""} |`];
+}
+
+function verdict(): string {
+  const missed = ROWS.filter((row) => row.below !== undefined && quantile(valuesOf(row), 0.5) >= row.below);
+  if (missed.length === 0) return "All targets were met in these rounds.";
+  const best = missed.map(
+    (row) => `${row.what} (best round ${Math.min(...valuesOf(row)).toFixed(row.digits)} ${row.unit})`,
+  );
+  return `Missed in these rounds: ${best.join("; ")}.`;
+}
+
+function valuesOf({ scenario, key }: Row): readonly number[] {
+  return (reports.get(scenario) ?? []).flatMap((report) => {
+    const value = at(report, key);
+    return typeof value === "number" ? [value] : [];
+  });
+}
+
+/** `p50Ms@1000` is the report's `at 1000/s p50Ms`. */
+function at(report: Report, key: string): unknown {
+  const [name = "", rate] = key.split("@");
+  if (rate === undefined) return report[name];
+  return report[`at ${rate}/s ${name}`];
+}
+
+function machine(): string {
+  const version = execFileSync("bin/podtap", ["version"], { encoding: "utf8" }).trim().split("\n")[0];
+  const commit = execFileSync("git", ["rev-parse", "--short", "HEAD"], { encoding: "utf8" }).trim();
+  const date = new Date().toISOString().slice(0, 16).replace("T", " ");
+  const [cpu] = cpus();
+  const rounds = reports.get("phase1")?.length ?? 0;
+  return `${date} UTC, commit ${commit} (${version}), ${rounds} rounds. ${cpus().length} × ${cpu?.model ?? "?"}, \
+${Math.round(totalmem() / 1024 ** 3)} GiB, Linux ${release()}, Node ${process.version}. Load average at the start of each \
+run: ${Math.min(...loads).toFixed(1)} – ${Math.max(...loads).toFixed(1)}, median ${quantile(loads, 0.5).toFixed(1)}; what is above 0 came from others.`;
+}
