@@ -48,7 +48,7 @@ function placeOf({ metadata }: KubeObject): { readonly namespace?: string; reado
 }
 
 const FIRST_POLL_MS = 20;
-const LAST_POLL_MS = 250;
+const LAST_POLL_MS = 50;
 
 async function waitUntilGone(
   context: Context,
