@@ -222,6 +222,7 @@ export class Machine implements PodMachine {
     this.#prepared.delete(pod.id);
     this.#launchers.delete(pod.id);
     const record = readRecord(folders);
+    // One after the other: whatever is in the pod's network is killed, which a plugin at work there would be too.
     await attempt(() => destroySandbox({ ...record?.sandbox, podId: pod.id, netnsPath: folders.netns }));
     await attempt(() => this.#cni.deleteAll(pod.id));
     await attempt(() => net.deleteNetns(folders.netns));
