@@ -6,7 +6,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 export PATH="$PWD/node_modules/.bin:$PATH"
 
-rounds=5 many=1000
+rounds=${BENCH_ROUNDS:-5} many=1000
 if [ "${1:-}" = --quick ]; then rounds=1 many=100; fi
 [ "$(id -u)" = 0 ] || { echo "bench: making network namespaces needs root; try: sudo make bench" >&2; exit 3; }
 

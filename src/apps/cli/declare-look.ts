@@ -148,10 +148,13 @@ function declareBench(program: Command, run: Run): void {
   examples(
     program
       .command("bench")
-      .argument("<scenario>", "phase1: privileged wiring; dhcp: leases at the guest's door")
+      .argument(
+        "<scenario>",
+        "phase1: privileged wiring; dhcp: leases at the guest's door; apply: until QEMU runs; memory: beside QEMU",
+      )
       .description("measure on this machine; nothing is quoted that was not measured (root)")
       .option("--binding <name>", "binding to measure", DEFAULT_SETTINGS.defaultBinding)
-      .option("--nics <count>", "how many NICs", wholeNumber)
+      .option("--nics <count>", "how many NICs; of apply and memory, how many VMs", wholeNumber)
       .addOption(new Option("--duration <duration>", "how long, where that applies").argParser(duration))
       .addOption(outputOption("text", "json").default("text"))
       .action((scenario: string, options: BenchOptions) =>
@@ -159,5 +162,6 @@ function declareBench(program: Command, run: Run): void {
       ),
     { does: "Privileged wiring of fifty NICs", command: "bench phase1 --nics 50" },
     { does: "DHCP at the guest's door, for a script", command: "bench dhcp -o json" },
+    { does: "From a manifest to QEMU running, with a daemon of its own", command: "bench apply" },
   );
 }
