@@ -21,12 +21,14 @@ export function runSteps(kernel: Kernel, steps: readonly Step[], before: Observe
   journal.begin(steps.map((step) => ({ step, undo: inverse(step) })));
   const undo: Step[] = [];
   for (const batch of batchesOf(steps)) {
+    const back = batch.toReversed().flatMap(inverse);
     try {
       kernel.run(...batch);
     } catch (thrown) {
-      throw failed(batch, thrown, undoAll(kernel, undo));
+      // Of several, some may have been taken; of one, nothing.
+      throw failed(batch, thrown, undoAll(kernel, batch.length > 1 ? [...back, ...undo] : undo));
     }
-    for (const step of batch) undo.unshift(...inverse(step));
+    undo.unshift(...back);
   }
   // An interrupted run of which nothing was missing is complete too, and says so.
   if (steps.length > 0 || journal.applied === undefined) {
