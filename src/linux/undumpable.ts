@@ -15,5 +15,9 @@ const prctl = koffi.load("libc.so.6").func("prctl", "int", ["int", "unsigned lon
 
 export function makeUndumpable(): void {
   if (prctl(PR_SET_DUMPABLE, 0) === 0) return;
-  throw new KernelError({ errno: koffi.errno(), operation: "close to other processes", object: "this process" });
+  throw new KernelError({
+    errno: koffi.errno(),
+    operation: "close to other processes",
+    object: "this process",
+  });
 }
