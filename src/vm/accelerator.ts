@@ -7,7 +7,18 @@
  * The verdict holds for a boot of this host and a build of QEMU, and is kept under that key.
  */
 import { spawn } from "node:child_process";
-import { accessSync, constants, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import {
+  accessSync,
+  closeSync,
+  constants,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+  writeSync,
+} from "node:fs";
 import { dirname } from "node:path";
 import { messageOf } from "../base/errors.ts";
 import { TIED_TO_PARENT } from "../base/tied.ts";
@@ -56,21 +67,23 @@ function whyClosed(device: string): string | undefined {
   }
 }
 
-/** @param disk always the same, so that a probe that was killed leaves nothing that the next does not take away */
+/** @param scratch a name for the disk, which is gone again before the guest runs: a probe that is killed leaves nothing */
 async function runProbe(
   emulator: string,
   device: string,
   deadlineMs: number,
-  disk: string,
+  scratch: string,
 ): Promise<Accelerator> {
+  const disk = openSync(scratch, "w+", 0o600);
   try {
+    rmSync(scratch);
     const sector = new Uint8Array(512);
     sector.set(PROGRAM);
     sector.set([0x55, 0xaa], 510);
-    writeFileSync(disk, sector);
+    writeSync(disk, sector);
     return judge(await runGuest(emulator, disk, deadlineMs), device);
   } finally {
-    rmSync(disk, { force: true });
+    closeSync(disk);
   }
 }
 
@@ -96,20 +109,20 @@ function judge({ status, milliseconds, said }: Outcome, device: string): Acceler
   };
 }
 
-function runGuest(emulator: string, disk: string, deadlineMs: number): Promise<Outcome> {
+function runGuest(emulator: string, disk: number, deadlineMs: number): Promise<Outcome> {
   const began = performance.now();
   const machine = ["-accel", "kvm", "-machine", "q35", "-cpu", "host", "-m", "16"];
   const devices = [
     ["-device", "isa-debug-exit,iobase=0xf4,iosize=4"],
-    ["-drive", `file=${disk},format=raw,if=ide`],
+    ["-drive", "file=/dev/fd/3,format=raw,if=ide"],
   ].flat();
   const quiet = ["-no-user-config", "-nodefaults", "-display", "none", "-no-reboot"];
   const [setpriv, ...tied] = TIED_TO_PARENT;
   const guest = spawn(setpriv, [...tied, emulator, ...machine, ...quiet, ...devices], {
-    stdio: ["ignore", "ignore", "pipe"],
+    stdio: ["ignore", "ignore", "pipe", disk],
   });
   let said = "";
-  guest.stderr.on("data", (chunk: Buffer) => {
+  guest.stderr?.on("data", (chunk: Buffer) => {
     said = (said + chunk.toString("utf8")).slice(-2048);
   });
   return new Promise((resolve) => {
