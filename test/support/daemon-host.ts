@@ -25,6 +25,8 @@ import { readHierarchies } from "../../src/linux/sandbox/cgroups.ts";
 import { processesInNetns } from "../../src/linux/sandbox/processes.ts";
 import { eventually } from "./netns.ts";
 
+/** Begins the name of a run's control group; the pid of its owner follows. */
+const GROUP = "podtap-test-";
 const MARK = "PODTAP_TEST_DAEMON_HOST";
 const ROOT = fileURLToPath(new URL("../..", import.meta.url)).replace(/\/$/, "");
 const PROGRAM = "/run/program";
@@ -65,7 +67,14 @@ export function onDaemonHost(file: string): void {
     enter(process.env[MARK]);
     return;
   }
-  const group = `podtap-test-${process.pid}`;
+  const group = `${GROUP}${process.pid}`;
+  for (const folder of cgroupMounts()) {
+    for (const name of readdirSync(folder)) {
+      const owner = name.startsWith(GROUP) ? name.slice(GROUP.length) : "";
+      // Of a run that was killed.
+      if (/^\d+$/.test(owner) && !existsSync(`/proc/${owner}`)) removeTree(join(folder, name));
+    }
+  }
   const own = [
     "--net",
     "--mount",
