@@ -39,6 +39,19 @@ test("a guest that hangs is killed at the deadline", async (t) => {
   assert.ok(!existsSync(`/proc/${readFileSync(join(where.dir, "pid"), "utf8").trim()}`));
 });
 
+test("the guest of the probe boots and reports back: under emulation, where KVM may not work", async (t) => {
+  if (!existsSync("/usr/bin/qemu-system-x86_64")) return t.skip("needs qemu");
+  const words = `
+    for word; do
+      shift
+      case $word in kvm) word=tcg ;; host) word=max ;; esac
+      set -- "$@" "$word"
+    done
+    exec /usr/bin/qemu-system-x86_64 "$@"`;
+  const verdict = await probeAccelerator({ ...place(t, words), deadlineMs: 60_000 });
+  assert.equal(verdict.type, "kvm", verdict.reason);
+});
+
 test("without the device nothing is run", async (t) => {
   const where = place(t, 'echo run >>"$(dirname "$0")/runs"');
   const device = join(where.dir, "none");

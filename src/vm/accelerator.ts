@@ -11,6 +11,7 @@ import {
   accessSync,
   closeSync,
   constants,
+  ftruncateSync,
   mkdirSync,
   openSync,
   readFileSync,
@@ -39,6 +40,9 @@ const DEADLINE_MS = 2_000;
 /** isa-debug-exit ends QEMU with (value << 1) | 1. */
 const REPORT = 0x2a;
 const REPORTED = (REPORT << 1) | 1;
+
+/** The firmware cannot read from a disk of one sector behind q35's AHCI. */
+const DISK_BYTES = 1024 * 1024;
 
 /** Assembled by hand: sti; mov cx,3; again: hlt; loop again; mov dx,0xf4; mov al,REPORT; out dx,al; cli; hlt */
 const PROGRAM = [0xfb, 0xb9, 3, 0, 0xf4, 0xe2, 0xfd, 0xba, 0xf4, 0, 0xb0, REPORT, 0xee, 0xfa, 0xf4];
@@ -77,10 +81,11 @@ async function runProbe(
   const disk = openSync(scratch, "w+", 0o600);
   try {
     rmSync(scratch);
+    ftruncateSync(disk, DISK_BYTES);
     const sector = new Uint8Array(512);
     sector.set(PROGRAM);
     sector.set([0x55, 0xaa], 510);
-    writeSync(disk, sector);
+    writeSync(disk, sector, 0, sector.length, 0);
     return judge(await runGuest(emulator, disk, deadlineMs), device);
   } finally {
     closeSync(disk);
