@@ -1,6 +1,7 @@
 /** Kernel settings of a network namespace: files below /proc/sys/net. Call inside that namespace's window. */
 import { readFileSync, writeFileSync } from "node:fs";
 import { EINVAL, ENOENT, errnoOf, inKernelWords, KernelError } from "./errno.ts";
+import { ownProc } from "./own-proc.ts";
 
 /** Only `net` belongs to a namespace. A segment never begins with a dot, so that no key leaves /proc/sys. */
 const KEY = /^net(\/[A-Za-z0-9_][A-Za-z0-9_.-]*)+$/;
@@ -39,7 +40,7 @@ export function writeSysctl(key: string, value: string): void {
 }
 
 function sysctlPath(key: string, operation: string): string {
-  if (KEY.test(key)) return `/proc/sys/${key}`;
+  if (KEY.test(key)) return `${ownProc()}/sys/${key}`;
   throw new KernelError({
     errno: EINVAL,
     operation,
