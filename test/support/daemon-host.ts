@@ -241,7 +241,10 @@ export function traces(): readonly string[] {
     ...sysctls("/proc/sys/net/ipv4/conf"),
     ...sysctls("/proc/sys/net/ipv6/conf"),
     `sysctl ip_forward=${readFileSync("/proc/sys/net/ipv4/ip_forward", "utf8").trim()}`,
-    ...mounts().map(([point]) => `mount ${point}`),
+    // What the outer host has there may be out of reach behind another mount, and goes when its owner takes it away.
+    ...mounts()
+      .filter(([point]) => !point.startsWith("/run/netns/"))
+      .map(([point]) => `mount ${point}`),
     ...cgroupMounts().flatMap((mount) => folders(mount).map((path) => `cgroup ${path}`)),
     ...strangers().map(({ command }) => `process ${command}`),
     ...[RUN, STATE, TMP, "/var/lib/cni"]
