@@ -3,7 +3,7 @@
  *
  *   node tools/render-benchmarks.ts RESULTS [FILE]     without FILE: to standard output
  *
- * Of every figure the median over the rounds and their span. What a round measured is never thrown away.
+ * Of every figure the median over the rounds and their span, of all rounds that are in the folder.
  */
 import { execFileSync } from "node:child_process";
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
