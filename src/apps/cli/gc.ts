@@ -18,6 +18,8 @@ export async function gc(context: Context, options: GcOptions): Promise<ExitCode
   const dryRun = options.dryRun === true;
   const answer = (await client.request("/podtap/v1/gc", { method: "POST", body: { dryRun } }))
     .body as Collected;
+  // A daemon that was started only for this is a leftover, too.
+  if (!dryRun) await client.request("/podtap/v1/shutdown", { method: "POST", body: { ifIdle: true } });
   if (options.output === "json") {
     terminal.out(`${JSON.stringify({ dryRun, ...answer }, null, 2)}\n`);
     return EXIT.done;
