@@ -4,7 +4,7 @@
  * ends with it.
  */
 import { spawn } from "node:child_process";
-import { closeSync, existsSync, mkdirSync, openSync, readFileSync, rmSync } from "node:fs";
+import { closeSync, existsSync, mkdirSync, openSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
@@ -13,6 +13,7 @@ import { DAEMON_FLAGS, isReady } from "../src/apps/cli/daemon.ts";
 import { type Paths, pathsFrom } from "../src/apps/paths.ts";
 import { PodtapError } from "../src/base/errors.ts";
 import { TIED_TO_PARENT } from "../src/base/tied.ts";
+import { destroySandbox } from "../src/linux/sandbox/sandbox.ts";
 
 export interface OwnDaemon {
   readonly client: ApiClient;
@@ -63,6 +64,10 @@ export async function startOwnDaemon(): Promise<OwnDaemon> {
     client.close();
     child.kill("SIGKILL");
     await ended;
+    // Control groups are the host's: they do not go with the namespaces.
+    for (const podId of podsOf(paths)) {
+      await destroySandbox({ podId, netnsPath: join(paths.netns, podId) });
+    }
     for (const path of [paths.run, paths.state]) rmSync(path, { recursive: true, force: true });
   };
   try {
@@ -78,6 +83,11 @@ export async function startOwnDaemon(): Promise<OwnDaemon> {
     throw new PodtapError({ code: "PT-BENCH-1", message: `the daemon did not come up: ${said}`, cause });
   }
   return { client, paths, rootPid: child.pid ?? 0, kernelImage: IMAGE, close };
+}
+
+function podsOf(paths: Paths): readonly string[] {
+  const folder = dirname(paths.podState("x"));
+  return existsSync(folder) ? readdirSync(folder) : [];
 }
 
 async function until(milliseconds: number, holds: () => boolean | Promise<boolean>): Promise<void> {
