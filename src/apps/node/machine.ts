@@ -20,7 +20,6 @@ import type { Accelerator } from "../../domain/devices.ts";
 import { isRunning, killUntilGone } from "../../linux/sandbox/processes.ts";
 import { adoptSandbox, createSandbox, destroySandbox, spawnInSandbox } from "../../linux/sandbox/sandbox.ts";
 import type { SandboxExit, SandboxProcess } from "../../linux/sandbox/types.ts";
-import type { Plan } from "../../plan/plan.ts";
 import type { PreparedDisks } from "../../vm/disks/prepare-disks.ts";
 import type { LaunchSpec } from "../../vm/launch-spec.ts";
 import { type LauncherClient, launcherClient } from "../../vm/launcher-client.ts";
@@ -145,7 +144,7 @@ export class Machine implements PodMachine {
     this.#prepared.set(pod.id, await this.#options.disks.prepare(vmi, folders.disks, progress, signal));
   }
 
-  async startGuest(pod: PodIdentity, vmi: Vmi, _plan: Plan, signal: AbortSignal): Promise<Accelerator> {
+  async startGuest(pod: PodIdentity, vmi: Vmi, signal: AbortSignal): Promise<Accelerator> {
     const plan = this.storedPlan(pod);
     const prepared = this.#prepared.get(pod.id);
     if (plan === undefined || prepared === undefined) {

@@ -225,6 +225,8 @@ async function serveLog({ query, response, signal }: Exchange, file: string): Pr
 }
 
 const FOLLOW_MS = 200;
+/** Far above any map of image overrides. */
+const BODY_MAX = 1024 * 1024;
 
 function lastLines(text: Buffer, count: number): Buffer {
   let at = text.at(-1) === 0x0a ? text.length - 1 : text.length;
@@ -262,7 +264,12 @@ function answer({ response }: Exchange, body: object): void {
 
 async function readJson(request: Exchange["request"]): Promise<Record<string, unknown>> {
   const chunks: Buffer[] = [];
-  for await (const chunk of request as AsyncIterable<Buffer>) chunks.push(chunk);
+  let size = 0;
+  for await (const chunk of request as AsyncIterable<Buffer>) {
+    size += chunk.length;
+    if (size > BODY_MAX) throw badRequest(`the body is longer than ${BODY_MAX} bytes`);
+    chunks.push(chunk);
+  }
   const text = Buffer.concat(chunks).toString("utf8");
   if (text === "") return {};
   try {

@@ -51,7 +51,7 @@ export interface PodMachine {
     signal: AbortSignal,
   ): Promise<void>;
   /** Phase 2. Resolves when QEMU runs. */
-  startGuest(pod: PodIdentity, vmi: Vmi, plan: Plan, signal: AbortSignal): Promise<Accelerator>;
+  startGuest(pod: PodIdentity, vmi: Vmi, signal: AbortSignal): Promise<Accelerator>;
   /** The guest's state now and at every change; ends when the launcher is gone. */
   watchGuest(pod: PodIdentity, signal: AbortSignal): AsyncIterable<GuestState>;
   /** Asks the guest to power off, and switches it off after the grace. */

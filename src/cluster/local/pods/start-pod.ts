@@ -32,7 +32,7 @@ export async function startPod(
     const plan = await startNetwork(machine, pod, vmi, milestone);
     await disks;
     signal.throwIfAborted();
-    const accelerator = await machine.startGuest(pod, vmi, plan, signal);
+    const accelerator = await machine.startGuest(pod, vmi, signal);
     const name = accelerator.type === "kvm" ? "KVM" : "TCG";
     milestone("Started", `guest started under ${name}: ${accelerator.reason}`);
     return { plan, accelerator };
