@@ -10,6 +10,7 @@ import { join } from "node:path";
 import { type NodeNet, startNodeNet } from "../src/apps/node/net.ts";
 import type { WireRequest } from "../src/apps/node/net-worker.ts";
 import type { Ip } from "../src/base/ip.ts";
+import { TYPICAL_FEATURES } from "../src/plan/host-features.ts";
 import type { Step } from "../src/plan/step.ts";
 import { runBatched, runSeparately } from "./baseline.ts";
 import { KUBEVIRT } from "./kubevirt.ts";
@@ -138,7 +139,7 @@ function wireRequest(name: string, binding: string, stateDir: string): WireReque
     input: {
       vmi: sampleVmi(name, binding),
       resolver: { nameservers: ["10.96.0.10" as Ip], searchDomains: ["default.svc.cluster.local"] },
-      host: { runtimeUid: 107, vhostNet: false, inbound: "declared" },
+      host: { runtimeUid: 107, features: TYPICAL_FEATURES, inbound: "declared" },
       queues: 0,
     },
   };

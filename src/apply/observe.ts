@@ -1,4 +1,5 @@
 /** Reads of a namespace what a plan depends on, and no more: with a thousand namespaces every read costs. */
+import type { DiffNeeds } from "../plan/diff.ts";
 import type { Observed, ObservedNftTable } from "../plan/observed.ts";
 import type { Journal } from "./journal.ts";
 import type { Kernel } from "./ports.ts";
@@ -6,14 +7,37 @@ import type { Kernel } from "./ports.ts";
 /** What our nft tables' names begin with. */
 export const TABLE_PREFIX = "podtap";
 
-export function observe(kernel: Kernel, sysctls: readonly string[]): Observed {
-  return { ...observeLinks(kernel, sysctls), nft: kernel.readNftTables(TABLE_PREFIX) };
+/** Everything that a diff of a plan compares; of what is dear to read, only what the plan has. */
+export function observe(kernel: Kernel, needs: Partial<DiffNeeds> = {}): Observed {
+  return { ...observeLinks(kernel, needs.sysctls ?? []), ...observeRest(kernel, needs) };
 }
 
-/** The same without the rules, which are dear to list. */
-export function observeLinks(kernel: Kernel, sysctls: readonly string[]): Omit<Observed, "nft"> {
+/** Links, routes and settings: what planning begins with. */
+export function observeLinks(
+  kernel: Kernel,
+  sysctls: readonly string[],
+): Pick<Observed, "links" | "routes" | "sysctls"> {
   const links = kernel.readLinks();
   return { links, routes: kernel.readRoutes(links), sysctls: readSysctls(kernel, sysctls, links) };
+}
+
+/** The rest, but for the rules, which are dear to list. */
+export function observeLayer2(
+  kernel: Kernel,
+  { neighbours = false, fdb = false, redirects = [] }: Partial<DiffNeeds>,
+): Pick<Observed, "neighbours" | "fdb" | "redirects"> {
+  return {
+    neighbours: neighbours ? kernel.readNeighbours() : [],
+    fdb: fdb ? kernel.readFdb() : [],
+    redirects: redirects.length > 0 ? kernel.readRedirects(redirects) : {},
+  };
+}
+
+function observeRest(
+  kernel: Kernel,
+  needs: Partial<DiffNeeds>,
+): Omit<Observed, "links" | "routes" | "sysctls"> {
+  return { ...observeLayer2(kernel, needs), nft: kernel.readNftTables(TABLE_PREFIX) };
 }
 
 /** null for the keys of a link that is not there, without asking. */

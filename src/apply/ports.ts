@@ -3,8 +3,17 @@
  * pass test/contract/kernel.contract.ts. All calls are synchronous: they run inside a window in which the
  * calling thread is in the pod's namespace (lab-notes 1.3).
  */
+
+import type { Ip } from "../base/ip.ts";
 import type { NftTable, NftTableId } from "../nft/model.ts";
-import type { ObservedLink, ObservedNftTable, ObservedRoute } from "../plan/observed.ts";
+import type {
+  Observed,
+  ObservedFdbEntry,
+  ObservedLink,
+  ObservedNeighbour,
+  ObservedNftTable,
+  ObservedRoute,
+} from "../plan/observed.ts";
 import type { Step, StepOf, StepOp } from "../plan/step.ts";
 
 /** One namespace's network, open. */
@@ -15,6 +24,14 @@ export interface Kernel {
    * @param links just read, to name the routes' links without reading them again
    */
   readRoutes(links?: readonly ObservedLink[]): readonly ObservedRoute[];
+  /** Permanent entries of both families. */
+  readNeighbours(): readonly ObservedNeighbour[];
+  /** Asks the wire, and waits a few milliseconds for answers; who is silent is left out. */
+  resolveNeighbours(link: string, ips: readonly Ip[]): readonly ObservedNeighbour[];
+  /** Static entries of all bridges of the namespace, the ports' own addresses left out. */
+  readFdb(): readonly ObservedFdbEntry[];
+  /** By link; null where we redirect nothing. */
+  readRedirects(links: readonly string[]): Observed["redirects"];
   /** null where the kernel has no such key. */
   readSysctl(key: string): string | null;
   /** Tables whose name begins with the given prefix. */

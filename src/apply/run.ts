@@ -7,7 +7,7 @@
 import { messageOf, PodtapError } from "../base/errors.ts";
 import type { Observed } from "../plan/observed.ts";
 import type { Step } from "../plan/step.ts";
-import { undoOf } from "../plan/undo.ts";
+import { undosOf } from "../plan/undo.ts";
 import { batchesOf } from "./batches.ts";
 import type { AppliedRules, Journal } from "./journal.ts";
 import type { Kernel } from "./ports.ts";
@@ -17,7 +17,8 @@ const LINK_ABSENT = "PT-KERNEL-19";
 
 /** @param before what `steps` were computed from */
 export function runSteps(kernel: Kernel, steps: readonly Step[], before: Observed, journal: Journal): void {
-  const inverse = (step: Step): readonly Step[] => undoOf(step, before);
+  const undos = new Map(undosOf(steps, before).map((undo, at) => [steps[at], undo]));
+  const inverse = (step: Step): readonly Step[] => undos.get(step) ?? [];
   journal.begin(steps.map((step) => ({ step, undo: inverse(step) })));
   const undo: Step[] = [];
   for (const batch of batchesOf(steps)) {
@@ -57,7 +58,7 @@ export function undoAll(kernel: Kernel, steps: readonly Step[]): readonly unknow
 
 /** A link that is gone, or was never given the new name, has nothing to be set back. */
 function isMoot(step: Step, thrown: unknown): boolean {
-  return step.op === "link.set" && thrown instanceof PodtapError && thrown.code === LINK_ABSENT;
+  return step.op !== "link.delete" && thrown instanceof PodtapError && thrown.code === LINK_ABSENT;
 }
 
 /** One line a step, for messages and logs. */
@@ -71,6 +72,19 @@ export function describeStep(step: Step): string {
     case "address.add":
     case "address.delete":
       return `${step.op} ${step.address} on ${step.link}`;
+    case "route.add":
+    case "route.delete":
+      return `${step.op} ${step.route.destination} over ${step.route.link}`;
+    case "neighbour.add":
+    case "neighbour.delete":
+      return `${step.op} ${step.ip} on ${step.link}`;
+    case "fdb.add":
+    case "fdb.delete":
+      return `${step.op} ${step.mac} behind ${step.port}`;
+    case "redirect.set":
+      return `${step.op} ${step.link} to ${step.redirect.to}`;
+    case "redirect.delete":
+      return `${step.op} ${step.link}`;
     default:
       return `${step.op} ${step.name}`;
   }

@@ -5,15 +5,16 @@
 import { readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Result } from "../base/result.ts";
-import type { BindingRegistry } from "../plan/binding.ts";
-import { diffPlan, sysctlsOf, teardownSteps } from "../plan/diff.ts";
+import type { Binding, BindingRegistry } from "../plan/binding.ts";
+import { diffPlan, needsOf, teardownSteps } from "../plan/diff.ts";
 import type { Observed } from "../plan/observed.ts";
 import type { Plan } from "../plan/plan.ts";
 import { bindNics, type PlanInput, planPod, sysctlsToObserve } from "../plan/planner.ts";
 import type { Step } from "../plan/step.ts";
 import { openJournal } from "./journal.ts";
-import { observe, observeLinks, observeRules, readSysctls } from "./observe.ts";
+import { observe, observeLayer2, observeLinks, observeRules, readSysctls } from "./observe.ts";
 import type { Kernel } from "./ports.ts";
+import { pristineOf, readPristine } from "./pristine.ts";
 import { runSteps, undoAll } from "./run.ts";
 
 export type WireInput = Omit<PlanInput, "observed">;
@@ -25,13 +26,19 @@ export interface Wired {
 }
 
 export interface PodFiles {
+  /** What CNI left: apply/pristine.ts. */
+  readonly pristine: string;
   readonly plan: string;
   readonly journal: string;
 }
 
 /** @param stateDir a folder that is there */
 export function podFiles(stateDir: string): PodFiles {
-  return { plan: join(stateDir, "plan.json"), journal: join(stateDir, "journal.jsonl") };
+  return {
+    pristine: join(stateDir, "pristine.json"),
+    plan: join(stateDir, "plan.json"),
+    journal: join(stateDir, "journal.jsonl"),
+  };
 }
 
 export function wirePod(
@@ -42,10 +49,16 @@ export function wirePod(
 ): Result<Wired> {
   const preview = previewPod(kernel, input, files, registry);
   if (!preview.ok) return preview;
-  const { plan, steps, observed } = preview.value;
+  const { plan, steps, observed, pristine } = preview.value;
+  writeAtomically(files.pristine, JSON.stringify(pristine));
   writeAtomically(files.plan, JSON.stringify(plan));
   runSteps(kernel, steps, observed, openJournal(files.journal));
   return { ok: true, value: { plan, steps }, warnings: preview.warnings };
+}
+
+export interface Preview extends Wired {
+  readonly observed: Observed;
+  readonly pristine: Observed;
 }
 
 /** The plan and what is missing, without touching anything. */
@@ -54,32 +67,49 @@ export function previewPod(
   input: WireInput,
   files: PodFiles,
   registry: BindingRegistry,
-): Result<Wired & { readonly observed: Observed }> {
+): Result<Preview> {
   const annotations = input.vmi.metadata.annotations ?? {};
   const bound = bindNics(input.vmi.spec, annotations, registry);
   if (!bound.ok) return bound;
-  const keys = sysctlsToObserve(bound.value.map(({ podInterface }) => podInterface));
+  const names = bound.value.map(({ podInterface }) => podInterface);
+  const keys = sysctlsToObserve(names);
   const rules = observeRules(kernel, openJournal(files.journal));
-  const observed = { ...observeLinks(kernel, keys), nft: rules.observed };
-  const planned = planPod({ ...input, observed }, registry);
+  const now = observeLinks(kernel, keys);
+  const handedOver = bound.value.filter(({ binding }) => handsOver(binding)).map((nic) => nic.podInterface);
+  const pristine = pristineOf(kernel, readPristine(files.pristine), now, names, handedOver);
+  const planned = planPod({ ...input, observed: pristine }, registry);
   if (!planned.ok) return planned;
   const plan = planned.value;
-  const more = sysctlsOf(plan).filter((key) => !keys.includes(key));
-  const sysctls = { ...observed.sysctls, ...readSysctls(kernel, more, observed.links) };
-  const full = { ...observed, sysctls };
-  const steps = diffPlan(plan, full, rules.applied);
-  return { ok: true, value: { plan, steps, observed: full }, warnings: planned.warnings };
+  const needs = needsOf(plan);
+  const more = needs.sysctls.filter((key) => !keys.includes(key));
+  const observed: Observed = {
+    ...now,
+    ...observeLayer2(kernel, needs),
+    sysctls: { ...now.sysctls, ...readSysctls(kernel, more, now.links) },
+    nft: rules.observed,
+  };
+  const steps = diffPlan(plan, observed, rules.applied);
+  return { ok: true, value: { plan, steps, observed, pristine }, warnings: planned.warnings };
+}
+
+/** Its guest speaks to the network's own router, which we then have to introduce. */
+function handsOver({ traits }: Binding): boolean {
+  return traits.podAddress === "moved" || traits.podAddress === "shared";
 }
 
 /** Undoes everything that was done to the pod's namespace; what fails is returned, the rest is done all the same. */
 export function unwirePod(kernel: Kernel, files: PodFiles): readonly unknown[] {
   const plan = readPlan(files.plan);
   const journal = openJournal(files.journal);
-  const failures = plan === undefined ? [] : undoAll(kernel, teardownSteps(plan, observe(kernel, [])));
+  const failures =
+    plan === undefined
+      ? []
+      : undoAll(kernel, teardownSteps(plan, observe(kernel, { redirects: needsOf(plan).redirects })));
   const rest = undoAll(kernel, journal.undo);
   if (failures.length + rest.length === 0) {
     journal.remove();
     rmSync(files.plan, { force: true });
+    rmSync(files.pristine, { force: true });
   }
   return [...failures, ...rest];
 }

@@ -48,6 +48,10 @@ export function openKernel(path: string): OpenKernel {
     within: inside,
     readLinks: () => readLinks(rtnetlink),
     readRoutes: (links) => readRoutes(rtnetlink, links),
+    readNeighbours: () => [],
+    resolveNeighbours: () => [],
+    readFdb: () => [],
+    readRedirects: () => ({}),
     readSysctl: (key) => inside(() => readSysctl(key)),
     readNftTables: (prefix) => inside(() => readNftTables(prefix)),
     readNftGeneration: () => inside(readNftGeneration),
@@ -70,6 +74,16 @@ function executorsIn(inside: (run: () => void) => void, rtnetlink: Rtnetlink): E
   return {
     "bridge.add": (step) => addBridge(rtnetlink, step),
     "tap.add": (step) => inside(() => addTap(rtnetlink, step)),
+    "park.add": pending,
+    "macvlan.add": pending,
+    "route.add": pending,
+    "route.delete": pending,
+    "neighbour.add": pending,
+    "neighbour.delete": pending,
+    "fdb.add": pending,
+    "fdb.delete": pending,
+    "redirect.set": pending,
+    "redirect.delete": pending,
     "link.set": ({ name, changes }) => setLink(rtnetlink, name, changes),
     "link.delete": ({ name }) => deleteLink(rtnetlink, name),
     "address.add": ({ link, address }) => addAddresses(rtnetlink, link, [address]),
@@ -103,4 +117,8 @@ function addTap(rtnetlink: Rtnetlink, { name, uid, multiQueue, mtu }: StepOf<"ta
     });
   }
   setMtu(rtnetlink, name, mtu);
+}
+
+function pending(): never {
+  throw new Error("not built");
 }

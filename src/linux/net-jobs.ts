@@ -34,11 +34,11 @@ export const netJobs = {
   deleteNetns: ({ path }: { readonly path: string }): Promise<void> => paced(() => deleteNetns(path)),
   listNetns: ({ folder }: { readonly folder: string }): readonly string[] => listNetns(folder),
   observe: ({ netns, sysctls }: { readonly netns: string; readonly sysctls: readonly string[] }): Observed =>
-    withKernel(netns, (kernel) => observe(kernel, sysctls)),
+    withKernel(netns, (kernel) => observe(kernel, { sysctls })),
   applySteps: ({ netns, steps, journal }: ApplyRequest): void =>
     withKernel(netns, (kernel) => {
-      const keys = steps.flatMap((step) => (step.op === "sysctl.set" ? [step.key] : []));
-      runSteps(kernel, steps, observe(kernel, keys), openJournal(journal));
+      const sysctls = steps.flatMap((step) => (step.op === "sysctl.set" ? [step.key] : []));
+      runSteps(kernel, steps, observe(kernel, { sysctls }), openJournal(journal));
     }),
   readNftCounters: ({ netns, table }: { readonly netns: string; readonly table: NftTableId }) =>
     withKernel(netns, (kernel) => kernel.readNftCounters(table)),

@@ -7,6 +7,7 @@ import type { Ip } from "../base/ip.ts";
 import type { WiringNames } from "../base/names.ts";
 import type { Problem } from "../base/problem.ts";
 import type { Result } from "../base/result.ts";
+import type { HostFeatures } from "./host-features.ts";
 import type { Observed, ObservedLink, ObservedRoute } from "./observed.ts";
 import type { NicPlan } from "./plan.ts";
 
@@ -14,7 +15,7 @@ export interface BindingTraits {
   /** What becomes of the address that CNI gave the pod. */
   readonly podAddress: "kept" | "moved" | "natted" | "shared" | "absent";
   readonly guestAddressing: "podtap" | "network" | "none";
-  readonly attaches: "tap" | "macvtap" | "vhost-user" | "host-device" | "sidecar";
+  readonly attaches: "tap" | "macvtap" | "user-network" | "vhost-user" | "host-device" | "sidecar";
   readonly networks: "pod" | "multus" | "any";
   readonly liveMigration: "yes" | "no" | "target-setup";
   readonly hotplug: boolean;
@@ -22,8 +23,18 @@ export interface BindingTraits {
   readonly ports: "allow-list" | "informative";
 }
 
-/** The manifest's side of a NIC: what `validate` and `podNeeds` may look at. */
-export interface NicSpec {
+/** How CNI makes a network's pod NIC, as far as the network's configuration tells (cluster/local/cni). JSON. */
+export interface NetworkAttachment {
+  /** Types of the plugins in their order: `["bridge", "tuning"]`. */
+  readonly plugins: readonly string[];
+  /** The host's link that the first plugin builds on: a macvlan's `master`, a bridge, a `device`. */
+  readonly master?: string;
+  /** macvlan's and ipvlan's. */
+  readonly mode?: string;
+}
+
+/** The manifest's side of a NIC: what `validate` and `podNeeds` may look at. The network's attachment where known. */
+export interface NicSpec extends Partial<NetworkAttachment> {
   readonly interface: InterfaceSpec;
   readonly network: NetworkSpec;
   /** KubeVirt path of the interface, `spec.domain.devices.interfaces[0]`. */
@@ -56,8 +67,7 @@ export interface VmFacts {
   readonly migrationTransport: string;
   /** How inbound traffic without declared ports is treated, when no annotation says. */
   readonly inbound: "declared" | "all";
-  /** Is there a /dev/vhost-net that the launcher may open? */
-  readonly vhostNet: boolean;
+  readonly features: HostFeatures;
 }
 
 /** The pod's resolver, as the sandbox wrote it into resolv.conf. */
@@ -70,11 +80,16 @@ export interface Resolver {
 export interface NicContext extends NicSpec {
   readonly vm: VmFacts;
   readonly names: WiringNames;
-  /** The link that CNI made, `names.podInterface`. */
+  /** Position in `spec.domain.devices.interfaces`. */
+  readonly index: number;
+  /** This NIC gives the guest its default route: the pod network's, else the first that has one. */
+  readonly defaultRoute: boolean;
+  /** The link that CNI made, `names.podInterface`, as CNI left it. */
   readonly podLink: ObservedLink;
   /** Routes over the pod link. */
   readonly routes: readonly ObservedRoute[];
   readonly resolver: Resolver;
+  /** The pod's namespace as CNI left it, before podtap changed anything. */
   readonly observed: Observed;
 }
 
@@ -89,6 +104,8 @@ export interface NicEvidence {
 
 export interface Binding {
   readonly bindingName: string;
+  /** How a manifest asks for it: `{ masquerade: {} }`, `{ binding: { name: "tc-redirect" } }`. */
+  readonly spelling: Readonly<Record<string, object>>;
   readonly traits: BindingTraits;
   /** Configuration that cannot work, beyond the admission rules all bindings share (api/rules). */
   validate(nic: NicSpec): readonly Problem[];

@@ -1,12 +1,19 @@
 /**
  * From a plan and what is there to the steps that are missing. Compares planned fields only and adds nothing that
  * nobody planned; applying the result and asking again gives no steps.
+ *
+ * The order is what makes half a run harmless: rules, so that the guest's door is guarded before there is a door;
+ * the pod's NIC steps aside; links are made, under the name it left too; settings; joining and switching on; and
+ * redirects last, since they deafen the pod.
  */
+import type { Mac } from "../base/mac.ts";
 import { LINK_MARK } from "../base/names.ts";
 import type { NftTable, NftTableId } from "../nft/model.ts";
-import type { Observed, ObservedLink, ObservedNftTable } from "./observed.ts";
-import type { BridgePlan, LinkPlan, Plan, TapPlan } from "./plan.ts";
-import type { LinkChanges, Step } from "./step.ts";
+import { linkSettings, missingLink } from "./diff-links.ts";
+import { podNicSettings, stepAside } from "./diff-pod-nic.ts";
+import type { Observed, ObservedNftTable } from "./observed.ts";
+import type { LinkPlan, OwnLinkPlan, Plan, PodNicPlan, RedirectPlan } from "./plan.ts";
+import type { Step } from "./step.ts";
 
 /**
  * @param applied digests of our nft tables as the kernel listed them right after they were last applied; a table
@@ -17,36 +24,55 @@ export function diffPlan(
   observed: Observed,
   applied: readonly ObservedNftTable[],
 ): readonly Step[] {
-  const links = plan.nics.flatMap((nic) => nic.links);
+  const links = linksOf(plan);
+  const own = links.filter(isOwn);
+  const podNics = links.filter(isPodNic);
   const sysctls = plan.nics.flatMap((nic) => nic.sysctls);
-  const steps: Step[] = [];
-  // Rules first: the guest's door is guarded before there is a door.
-  const tables = plan.nics.flatMap((nic) => nic.nft).filter((table) => !isInPlace(table, observed, applied));
-  if (tables.length > 0) {
-    const fresh = !tables.some((table) => observed.nft.some((there) => sameTable(table, there)));
-    steps.push({ op: "nft.replace", tables, ...(fresh && { fresh }) });
-  }
-  for (const link of links) steps.push(...missingLink(link, observed));
-  for (const { key, value } of sysctls) {
-    if (observed.sysctls[key] !== value) steps.push({ op: "sysctl.set", key, value });
-  }
-  for (const link of links) steps.push(...linkSettings(link, observed));
-  return steps;
+  return [
+    ...missingTables(plan, observed, applied),
+    ...podNics.flatMap((nic) => stepAside(nic, observed)),
+    ...own.flatMap((link) => missingLink(link, observed)),
+    ...sysctls
+      .filter(({ key, value }) => observed.sysctls[key] !== value)
+      .map(({ key, value }): Step => ({ op: "sysctl.set", key, value })),
+    ...own.flatMap((link) => linkSettings(link, observed)),
+    ...podNics.flatMap((nic) => podNicSettings(nic, observed)),
+    ...links.flatMap((link) => missingNeighbours(link, observed)),
+    ...links.flatMap((link) => missingFdb(link, observed)),
+    ...links.flatMap((link) => missingRedirect(link, observed)),
+  ];
 }
 
-/** Keys that must be read for a diff of this plan to be exact. */
-export function sysctlsOf(plan: Plan): readonly string[] {
-  return plan.nics.flatMap((nic) => nic.sysctls.map(({ key }) => key));
+/** What must be read beside links, routes and rules for a diff of this plan to be exact. */
+export interface DiffNeeds {
+  readonly sysctls: readonly string[];
+  readonly neighbours: boolean;
+  readonly fdb: boolean;
+  readonly redirects: readonly string[];
+}
+
+export function needsOf(plan: Plan): DiffNeeds {
+  const links = linksOf(plan);
+  return {
+    sysctls: plan.nics.flatMap((nic) => nic.sysctls.map(({ key }) => key)),
+    neighbours: links.some((link) => link.type === "bridge" && (link.neighbours ?? []).length > 0),
+    fdb: links.some((link) => macsBehind(link).length > 0),
+    redirects: links.filter((link) => redirectOf(link) !== undefined).map(({ name }) => name),
+  };
 }
 
 /** The plan backwards: only what podtap made and only where it is still there. */
 export function teardownSteps(plan: Plan, observed: Observed): readonly Step[] {
-  const links = plan.nics.flatMap((nic) => nic.links).toReversed();
+  const links = linksOf(plan).toReversed();
   const tables = plan.nics
     .flatMap((nic) => nic.nft)
     .filter((table) => observed.nft.some((there) => sameTable(table, there)));
   return [
     ...links
+      .filter(({ name }) => (observed.redirects[name] ?? null) !== null)
+      .map(({ name }): Step => ({ op: "redirect.delete", link: name })),
+    ...links
+      .filter(isOwn)
       .filter(({ name }) => observed.links.some((link) => link.name === name && link.alias === LINK_MARK))
       .map(({ name }): Step => ({ op: "link.delete", name })),
     ...(tables.length > 0
@@ -55,60 +81,58 @@ export function teardownSteps(plan: Plan, observed: Observed): readonly Step[] {
   ];
 }
 
-function missingLink(link: LinkPlan, observed: Observed): readonly Step[] {
-  const there = find(observed, link.name);
-  if (link.type === "bridge") {
-    return there
-      ? []
-      : [{ op: "bridge.add", name: link.name, ...(link.mac && { mac: link.mac }), mtu: link.mtu }];
-  }
-  const add: Step = {
-    op: "tap.add",
-    name: link.name,
-    uid: link.uid,
-    multiQueue: link.multiQueue,
-    mtu: link.mtu,
-  };
-  if (there === undefined) return [add];
-  // Owner and queue mode of a tap are fixed when it is made.
-  return sameTap(link, there) ? [] : [{ op: "link.delete", name: link.name }, add];
+function missingTables(
+  plan: Plan,
+  observed: Observed,
+  applied: readonly ObservedNftTable[],
+): readonly Step[] {
+  const tables = plan.nics.flatMap((nic) => nic.nft).filter((table) => !isInPlace(table, observed, applied));
+  if (tables.length === 0) return [];
+  const fresh = !tables.some((table) => observed.nft.some((there) => sameTable(table, there)));
+  return [{ op: "nft.replace", tables, ...(fresh && { fresh }) }];
 }
 
-function sameTap(link: TapPlan, there: ObservedLink): boolean {
-  return there.tap === undefined || (there.tap.uid === link.uid && there.tap.multiQueue === link.multiQueue);
-}
-
-function linkSettings(link: LinkPlan, observed: Observed): readonly Step[] {
-  const found = find(observed, link.name);
-  const there = found !== undefined && link.type === "tap" && !sameTap(link, found) ? undefined : found;
-  const changes: LinkChanges = {
-    ...(link.type === "tap" &&
-      link.master !== undefined &&
-      there?.master !== link.master && { master: link.master }),
-    ...(link.type === "bridge" &&
-      there !== undefined &&
-      link.mac !== undefined &&
-      there.mac !== link.mac && { mac: link.mac }),
-    ...(there !== undefined && there.mtu !== link.mtu && { mtu: link.mtu }),
-    ...(there?.up !== true && { up: true }),
-  };
+function missingNeighbours(link: LinkPlan, observed: Observed): readonly Step[] {
+  if (link.type !== "bridge") return [];
+  const there = observed.neighbours.filter((entry) => entry.link === link.name && entry.permanent);
+  const wanted = link.neighbours ?? [];
   return [
-    ...(link.type === "bridge" ? [...strayAddresses(link, there), ...missingAddresses(link, there)] : []),
-    ...(Object.keys(changes).length > 0 ? [{ op: "link.set" as const, name: link.name, changes }] : []),
+    // The bridge is ours, so every lasting entry of it is planned.
+    ...there
+      .filter(({ ip }) => !wanted.some((entry) => entry.ip === ip))
+      .map(({ ip }): Step => ({ op: "neighbour.delete", link: link.name, ip })),
+    ...wanted
+      .filter(({ ip, mac }) => !there.some((entry) => entry.ip === ip && entry.mac === mac))
+      .map(({ ip, mac }): Step => ({ op: "neighbour.add", link: link.name, ip, mac })),
   ];
 }
 
-function missingAddresses(link: BridgePlan, there: ObservedLink | undefined): readonly Step[] {
-  return link.addresses
-    .filter((address) => !there?.addresses.includes(address))
-    .map((address) => ({ op: "address.add", link: link.name, address }));
+function missingFdb(link: LinkPlan, observed: Observed): readonly Step[] {
+  return macsBehind(link)
+    .filter((mac) => !observed.fdb.some((entry) => entry.port === link.name && entry.mac === mac))
+    .map((mac) => ({ op: "fdb.add", port: link.name, mac }));
 }
 
-/** The bridge is ours, so every address of it is planned; a link-local one is the kernel's own. */
-function strayAddresses(link: BridgePlan, there: ObservedLink | undefined): readonly Step[] {
-  return (there?.addresses ?? [])
-    .filter((address) => !link.addresses.includes(address) && !address.startsWith("fe80:"))
-    .map((address) => ({ op: "address.delete", link: link.name, address }));
+function missingRedirect(link: LinkPlan, observed: Observed): readonly Step[] {
+  const redirect = redirectOf(link);
+  if (redirect === undefined) return [];
+  const there = observed.redirects[link.name] ?? null;
+  if (there !== null && sameRedirect(redirect, there)) return [];
+  return [{ op: "redirect.set", link: link.name, redirect }];
+}
+
+function sameRedirect(a: RedirectPlan, b: RedirectPlan): boolean {
+  return (
+    a.to === b.to && a.classifier === b.classifier && JSON.stringify(a.local) === JSON.stringify(b.local)
+  );
+}
+
+function macsBehind(link: LinkPlan): readonly Mac[] {
+  return (link.type === "tap" || link.type === "pod-nic" ? link.port?.staticMacs : undefined) ?? [];
+}
+
+function redirectOf(link: LinkPlan): RedirectPlan | undefined {
+  return link.type === "tap" || link.type === "pod-nic" ? link.redirect : undefined;
 }
 
 function isInPlace(table: NftTable, observed: Observed, applied: readonly ObservedNftTable[]): boolean {
@@ -120,6 +144,14 @@ function sameTable(a: NftTableId, b: NftTableId): boolean {
   return a.family === b.family && a.name === b.name;
 }
 
-function find(observed: Observed, name: string): ObservedLink | undefined {
-  return observed.links.find((link) => link.name === name);
+function linksOf(plan: Plan): readonly LinkPlan[] {
+  return plan.nics.flatMap((nic) => nic.links);
+}
+
+function isOwn(link: LinkPlan): link is OwnLinkPlan {
+  return link.type !== "pod-nic";
+}
+
+function isPodNic(link: LinkPlan): link is PodNicPlan {
+  return link.type === "pod-nic";
 }

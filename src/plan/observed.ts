@@ -2,6 +2,7 @@
 import type { Cidr, Ip } from "../base/ip.ts";
 import type { Mac } from "../base/mac.ts";
 import type { NftTableId } from "../nft/model.ts";
+import type { BridgePortPlan, MacvlanMode, RedirectPlan } from "./plan.ts";
 
 export interface ObservedLink {
   readonly index: number;
@@ -18,6 +19,10 @@ export interface ObservedLink {
   readonly addresses: readonly Cidr[];
   /** Taps only. */
   readonly tap?: { readonly uid: number; readonly multiQueue: boolean };
+  /** Bridge ports only. */
+  readonly port?: Required<BridgePortPlan>;
+  /** macvlan and macvtap only; the lower link may be of another namespace. */
+  readonly macvlan?: { readonly mode: MacvlanMode };
 }
 
 export interface ObservedRoute {
@@ -25,6 +30,25 @@ export interface ObservedRoute {
   readonly gateway?: Ip;
   readonly link: string;
   readonly metric?: number;
+  /** RTA_PREFSRC. */
+  readonly source?: Ip;
+  /** RTNH_F_ONLINK: the gateway need not be in a connected network. */
+  readonly onLink?: true;
+  /** The kernel made it of an address, and makes it anew with it. */
+  readonly fromAddress?: true;
+}
+
+export interface ObservedNeighbour {
+  readonly link: string;
+  readonly ip: Ip;
+  readonly mac: Mac;
+  /** Set by somebody, not learned. */
+  readonly permanent: boolean;
+}
+
+export interface ObservedFdbEntry {
+  readonly port: string;
+  readonly mac: Mac;
 }
 
 export interface ObservedNftTable extends NftTableId {
@@ -39,4 +63,21 @@ export interface Observed {
   readonly sysctls: Readonly<Record<string, string | null>>;
   /** Tables whose name begins with `podtap`. */
   readonly nft: readonly ObservedNftTable[];
+  /** IPv4 and IPv6; permanent ones, and the gateways that answered. */
+  readonly neighbours: readonly ObservedNeighbour[];
+  /** Static entries only. */
+  readonly fdb: readonly ObservedFdbEntry[];
+  /** Of links that were asked for; null where we redirect nothing. */
+  readonly redirects: Readonly<Record<string, RedirectPlan | null>>;
 }
+
+/** A namespace without anything. */
+export const NOTHING_OBSERVED: Observed = {
+  links: [],
+  routes: [],
+  sysctls: {},
+  nft: [],
+  neighbours: [],
+  fdb: [],
+  redirects: {},
+};

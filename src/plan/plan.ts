@@ -15,7 +15,44 @@ export interface BridgePlan {
   readonly mac?: Mac;
   readonly mtu: number;
   readonly addresses: readonly Cidr[];
+  /** What the bridge answers for, with ports' neighbour suppression. */
+  readonly neighbours?: readonly NeighbourPlan[];
 }
+
+export interface NeighbourPlan {
+  readonly ip: Ip;
+  readonly mac: Mac;
+}
+
+/** Flags of a bridge port (linux/if_link.h, IFLA_BRPORT_*); absent: left as it is. */
+export interface BridgePortPlan {
+  readonly learning?: boolean;
+  /** The bridge answers ARP and ND for neighbours known to be behind this port. */
+  readonly neighbourSuppression?: boolean;
+}
+
+/** Flags plus the MACs that the bridge is told to find behind the port, where it does not learn. */
+export interface PortPlan extends BridgePortPlan {
+  readonly staticMacs?: readonly Mac[];
+}
+
+/**
+ * Every frame that enters the link goes out of another one, but for those that are for the pod itself.
+ * tc on the ingress hook: nothing of the pod's stack, nft's ingress hooks included, sees what is redirected.
+ */
+export interface RedirectPlan {
+  readonly to: string;
+  /** Best first: eBPF (cls_bpf), matchall, u32; what the host's kernel has. */
+  readonly classifier: Classifier;
+  /** Left to the pod's stack and packet sockets, not redirected. */
+  readonly local: readonly LocalTraffic[];
+}
+
+export type Classifier = "bpf" | "matchall" | "u32";
+
+export type LocalTraffic =
+  | { readonly family: 4 | 6; readonly udpDestination: number }
+  | { readonly family: 6; readonly icmpType: number };
 
 export interface TapPlan {
   readonly type: "tap";
@@ -25,9 +62,52 @@ export interface TapPlan {
   /** Who may open it: the launcher. */
   readonly uid: number;
   readonly multiQueue: boolean;
+  readonly port?: PortPlan;
+  readonly redirect?: RedirectPlan;
 }
 
-export type LinkPlan = BridgePlan | TapPlan;
+/** The NIC that CNI made, changed in place and put back at teardown. Found by its index, which no rename changes. */
+export interface PodNicPlan {
+  readonly type: "pod-nic";
+  readonly index: number;
+  /** What it is called when all is done. */
+  readonly name: string;
+  readonly mac?: Mac;
+  readonly master?: string;
+  readonly port?: PortPlan;
+  /** Addresses and routes are taken off it; they are put back at teardown. */
+  readonly released: boolean;
+  readonly redirect?: RedirectPlan;
+}
+
+/** Keeps the pod's name and addresses where CNI CHECK looks for them, without a way in or out: it is never up. */
+export interface ParkPlan {
+  readonly type: "park";
+  readonly name: string;
+  readonly kind: ParkKind;
+  readonly mac: Mac;
+  readonly mtu: number;
+  readonly addresses: readonly Cidr[];
+}
+
+/** `bridge` (one without ports) where the kernel has no dummy. */
+export type ParkKind = "dummy" | "bridge";
+
+export interface MacvlanPlan {
+  readonly type: "macvlan" | "macvtap";
+  readonly name: string;
+  readonly lower: string;
+  readonly mode: MacvlanMode;
+  readonly mac: Mac;
+  readonly mtu: number;
+  readonly addresses: readonly Cidr[];
+}
+
+export type MacvlanMode = "bridge" | "private" | "vepa" | "passthru";
+
+export type LinkPlan = BridgePlan | TapPlan | PodNicPlan | ParkPlan | MacvlanPlan;
+/** Those that podtap makes and deletes. */
+export type OwnLinkPlan = Exclude<LinkPlan, PodNicPlan>;
 
 export interface SysctlPlan {
   /** Below /proc/sys: `net/ipv4/ip_forward`. */
@@ -48,7 +128,7 @@ export interface NicPlan {
   readonly addresses: NicAddresses;
   readonly mac: Mac;
   readonly macOrigin: "spec" | "derived" | "pod";
-  /** In the order they are made. */
+  /** In the order they are made; a pod NIC is changed before anything is made, for its name may be taken over. */
   readonly links: readonly LinkPlan[];
   readonly sysctls: readonly SysctlPlan[];
   readonly nft: readonly NftTable[];

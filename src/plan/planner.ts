@@ -4,28 +4,41 @@
  */
 import { hostnameOf } from "../api/defaults.ts";
 import type { InterfaceSpec, NetworkSpec, Vmi, VmiSpec } from "../api/types.ts";
+import { cidrPrefix } from "../base/ip.ts";
 import { PRIMARY_POD_INTERFACE, secondaryPodInterface, wiringNames } from "../base/names.ts";
 import type { Problem } from "../base/problem.ts";
 import { failed, ok, type Result } from "../base/result.ts";
-import type { Binding, BindingRegistry, NicContext, NicSpec, Resolver, VmFacts } from "./binding.ts";
+import type {
+  Binding,
+  BindingRegistry,
+  NetworkAttachment,
+  NicContext,
+  NicSpec,
+  Resolver,
+  VmFacts,
+} from "./binding.ts";
+import type { HostFeatures } from "./host-features.ts";
 import type { Observed } from "./observed.ts";
 import type { NicPlan, Plan } from "./plan.ts";
 
 /** Facts about the host that a manifest does not tell. */
 export interface HostFacts {
   readonly runtimeUid: number;
-  readonly vhostNet: boolean;
+  readonly features: HostFeatures;
   readonly inbound: VmFacts["inbound"];
 }
 
 export interface PlanInput {
   /** Defaulted: interfaces and networks are there. */
   readonly vmi: Vmi;
+  /** As CNI left it (apply/pristine.ts). */
   readonly observed: Observed;
   readonly resolver: Resolver;
   readonly host: HostFacts;
   /** Queues for a NIC when the manifest asks for several; 0 otherwise (api/…: queueCapacity). */
   readonly queues: number;
+  /** By network name; what is not known is not there. */
+  readonly attachments?: Readonly<Record<string, NetworkAttachment>>;
 }
 
 /** One interface of the manifest joined with its network and its binding. */
@@ -33,14 +46,16 @@ export interface BoundNic extends NicSpec {
   readonly binding: Binding;
   readonly podInterface: string;
   readonly primary: boolean;
+  readonly index: number;
 }
 
 export function planPod(input: PlanInput, registry: BindingRegistry): Result<Plan> {
   const { vmi } = input;
-  const bound = bindNics(vmi.spec, vmi.metadata.annotations ?? {}, registry);
+  const bound = bindNics(vmi.spec, vmi.metadata.annotations ?? {}, registry, input.attachments);
   if (!bound.ok) return bound;
   const vm = vmFacts(input);
-  const results = bound.value.map((nic) => planNic(nic, input, vm));
+  const router = defaultRouteNic(bound.value, input.observed);
+  const results = bound.value.map((nic) => planNic(nic, input, vm, nic === router));
   const problems = results.flatMap((result) => (result.ok ? [] : result.problems));
   if (problems.length > 0) return failed(...problems);
   const nics = results.flatMap((result) => (result.ok ? [result.value] : []));
@@ -56,6 +71,7 @@ export function bindNics(
   spec: VmiSpec,
   annotations: Readonly<Record<string, string>>,
   registry: BindingRegistry,
+  attachments: PlanInput["attachments"] = {},
 ): Result<readonly BoundNic[]> {
   const problems: Problem[] = [];
   const nics = (spec.domain.devices.interfaces ?? []).flatMap((nic, index): BoundNic[] => {
@@ -70,6 +86,7 @@ export function bindNics(
     const primary = isPrimary(network);
     return [
       {
+        ...attachments[nic.name],
         interface: nic,
         network,
         field,
@@ -77,6 +94,7 @@ export function bindNics(
         annotations,
         binding,
         primary,
+        index,
         podInterface: primary ? PRIMARY_POD_INTERFACE : secondaryPodInterface(network.name),
       },
     ];
@@ -98,11 +116,19 @@ export function sysctlsToObserve(podInterfaces: readonly string[]): readonly str
   ];
 }
 
-function planNic(nic: BoundNic, input: PlanInput, vm: VmFacts): Result<NicPlan> {
+/** A guest with two default routes uses one of them, and nobody knows which. */
+function defaultRouteNic(nics: readonly BoundNic[], observed: Observed): BoundNic | undefined {
+  const hasDefault = ({ podInterface }: BoundNic): boolean =>
+    observed.routes.some(({ link, destination }) => link === podInterface && cidrPrefix(destination) === 0);
+  return nics.find(({ primary }) => primary) ?? nics.find(hasDefault);
+}
+
+function planNic(nic: BoundNic, input: PlanInput, vm: VmFacts, defaultRoute: boolean): Result<NicPlan> {
   const names = wiringNames(nic.podInterface, nic.primary);
   const podLink = input.observed.links.find((link) => link.name === nic.podInterface);
   if (podLink === undefined) return failed(noPodLink(nic));
   const context: NicContext = {
+    ...input.attachments?.[nic.network.name],
     interface: nic.interface,
     network: nic.network,
     field: nic.field,
@@ -110,6 +136,8 @@ function planNic(nic: BoundNic, input: PlanInput, vm: VmFacts): Result<NicPlan> 
     annotations: nic.annotations,
     vm,
     names,
+    index: nic.index,
+    defaultRoute,
     podLink,
     routes: input.observed.routes.filter((route) => route.link === nic.podInterface),
     resolver: input.resolver,
@@ -132,7 +160,7 @@ function vmFacts({ vmi, host, queues }: PlanInput): VmFacts {
     runtimeUid: host.runtimeUid,
     migrationTransport: status?.migrationTransport ?? "Unix",
     inbound: host.inbound,
-    vhostNet: host.vhostNet,
+    features: host.features,
   };
 }
 

@@ -2,8 +2,8 @@
 import type { GuestService } from "../guest/config.ts";
 import type { NftTable } from "../nft/model.ts";
 import { renderTable } from "../nft/render.ts";
-import type { LinkPlan, NicPlan, Plan } from "./plan.ts";
-import type { Step } from "./step.ts";
+import type { LinkPlan, LocalTraffic, NicPlan, Plan, PodNicPlan, RedirectPlan } from "./plan.ts";
+import type { LinkChanges, Step } from "./step.ts";
 
 export interface RenderOptions {
   /** Print the rules of every nft table, not only how many there are. */
@@ -35,15 +35,71 @@ function renderNic(nic: NicPlan, options: RenderOptions): string {
 }
 
 function renderLink(link: LinkPlan): readonly string[] {
-  const head = `  link    ${link.name}  ${link.type}  mtu ${link.mtu}  up`;
-  if (link.type === "tap") {
-    const queues = link.multiQueue ? "  multi-queue" : "";
-    return [`${head}${link.master ? `  master ${link.master}` : ""}  uid ${link.uid}${queues}`];
+  return [headOf(link), ...detailsOf(link).map((detail) => `            ${detail}`)];
+}
+
+function headOf(link: LinkPlan): string {
+  const head = `  link    ${link.name}  ${link.type}`;
+  const words = (...all: readonly (string | false | undefined)[]): string =>
+    [head, ...all.filter((word) => typeof word === "string")].join("  ");
+  switch (link.type) {
+    case "pod-nic":
+      return words(
+        link.mac && `mac ${link.mac}`,
+        link.master && `master ${link.master}`,
+        link.released && "addresses and routes given up",
+      );
+    case "bridge":
+      return words(`mtu ${link.mtu}`, "up", link.mac && `mac ${link.mac}`);
+    case "tap":
+      return words(
+        `mtu ${link.mtu}`,
+        "up",
+        link.master && `master ${link.master}`,
+        `uid ${link.uid}`,
+        link.multiQueue && "multi-queue",
+      );
+    case "park":
+      return words(link.kind, `mtu ${link.mtu}`, "down", `mac ${link.mac}`);
+    case "macvlan":
+    case "macvtap":
+      return words(`over ${link.lower}`, link.mode, `mtu ${link.mtu}`, "up", `mac ${link.mac}`);
   }
+}
+
+function detailsOf(link: LinkPlan): readonly string[] {
+  const addresses = "addresses" in link ? link.addresses.map((address) => `address ${address}`) : [];
+  const answers =
+    link.type === "bridge"
+      ? (link.neighbours ?? []).map(({ ip, mac }) => `answers for ${ip} with ${mac}`)
+      : [];
+  const port = link.type === "tap" || link.type === "pod-nic" ? renderPort(link) : [];
+  return [...addresses, ...answers, ...port];
+}
+
+function renderPort({ port, redirect }: Pick<PodNicPlan, "port" | "redirect">): readonly string[] {
+  const flags = [
+    port?.learning === undefined ? [] : [`learning ${port.learning ? "on" : "off"}`],
+    port?.neighbourSuppression === undefined
+      ? []
+      : [`neighbour suppression ${port.neighbourSuppression ? "on" : "off"}`],
+    (port?.staticMacs ?? []).map((mac) => `holds ${mac}`),
+  ].flat();
   return [
-    `${head}${link.mac ? `  mac ${link.mac}` : ""}`,
-    ...link.addresses.map((address) => `            address ${address}`),
+    ...(flags.length > 0 ? [`port ${flags.join("  ")}`] : []),
+    ...(redirect === undefined ? [] : [renderRedirect(redirect)]),
   ];
+}
+
+function renderRedirect({ to, classifier, local }: RedirectPlan): string {
+  const kept = local.map(renderLocal);
+  return `redirect to ${to}  by ${classifier}${kept.length > 0 ? `  but ${kept.join(", ")}` : ""}`;
+}
+
+function renderLocal(traffic: LocalTraffic): string {
+  return "icmpType" in traffic
+    ? `icmpv6 type ${traffic.icmpType}`
+    : `ipv${traffic.family} udp port ${traffic.udpDestination}`;
 }
 
 function renderNft(table: NftTable, options: RenderOptions): readonly string[] {
@@ -83,16 +139,35 @@ function renderStep(step: Step): string {
     case "bridge.add":
     case "tap.add":
       return `+ ${step.op.replace(".add", "")} ${step.name}  mtu ${step.mtu}`;
+    case "park.add":
+      return `+ park ${step.name}  ${step.kind}  mtu ${step.mtu}`;
+    case "macvlan.add":
+      return `+ ${step.tap ? "macvtap" : "macvlan"} ${step.name}  over ${step.lower}  ${step.mode}  mtu ${step.mtu}`;
     case "link.set":
-      return `~ link ${step.name}  ${Object.entries(step.changes)
-        .map(([key, value]) => `${key} ${value}`)
-        .join("  ")}`;
+      return `~ link ${step.name}  ${renderChanges(step.changes)}`;
     case "link.delete":
       return `- link ${step.name}`;
     case "address.add":
       return `+ address ${step.address} on ${step.link}`;
     case "address.delete":
       return `- address ${step.address} on ${step.link}`;
+    case "route.add":
+    case "route.delete": {
+      const { destination, gateway, link } = step.route;
+      return `${step.op === "route.add" ? "+" : "-"} route ${destination}${gateway ? ` via ${gateway}` : ""} over ${link}`;
+    }
+    case "neighbour.add":
+      return `+ answer for ${step.ip} with ${step.mac} on ${step.link}`;
+    case "neighbour.delete":
+      return `- answer for ${step.ip} on ${step.link}`;
+    case "fdb.add":
+      return `+ ${step.mac} behind ${step.port}`;
+    case "fdb.delete":
+      return `- ${step.mac} behind ${step.port}`;
+    case "redirect.set":
+      return `~ ${step.link} ${renderRedirect(step.redirect)}`;
+    case "redirect.delete":
+      return `- redirect of ${step.link}`;
     case "sysctl.set":
       return `~ sysctl ${step.key} = ${step.value}`;
     case "nft.replace":
@@ -100,6 +175,11 @@ function renderStep(step: Step): string {
     case "nft.delete":
       return step.tables.map(({ family, name }) => `- nft table ${family} ${name}`).join("\n");
   }
+}
+
+function renderChanges({ port, ...changes }: LinkChanges): string {
+  const words = Object.entries({ ...changes, ...port }).map(([key, value]) => `${key} ${value}`);
+  return words.join("  ");
 }
 
 function list(values: readonly string[]): string {

@@ -6,11 +6,16 @@ import { LINK_MARK } from "../base/names.ts";
 import type { Observed, ObservedLink } from "./observed.ts";
 import type { LinkChanges, Step, StepOf, StepOp } from "./step.ts";
 
+const deleteLink = ({ name }: { readonly name: string }, before: Observed): readonly Step[] =>
+  linkOf(before, name) ? [] : [{ op: "link.delete", name }];
+
 type Inverse<O extends StepOp> = (step: StepOf<O>, before: Observed) => readonly Step[];
 
 const inverses: { readonly [O in StepOp]: Inverse<O> } = {
-  "bridge.add": ({ name }, before) => (linkOf(before, name) ? [] : [{ op: "link.delete", name }]),
-  "tap.add": ({ name }, before) => (linkOf(before, name) ? [] : [{ op: "link.delete", name }]),
+  "bridge.add": deleteLink,
+  "tap.add": deleteLink,
+  "park.add": deleteLink,
+  "macvlan.add": deleteLink,
   "link.set": ({ name, changes }, before) => {
     const old = linkOf(before, name);
     if (old === undefined || isOurs(old)) return [];
@@ -28,6 +33,29 @@ const inverses: { readonly [O in StepOp]: Inverse<O> } = {
     const old = linkOf(before, link);
     return old === undefined || isOurs(old) ? [] : [{ op: "address.add", link, address }];
   },
+  "route.add": ({ route }) => [{ op: "route.delete", route }],
+  "route.delete": ({ route }) => [{ op: "route.add", route }],
+  "neighbour.add": ({ link, ip }, before) => {
+    const old = before.neighbours.find((entry) => entry.link === link && entry.ip === ip && entry.permanent);
+    if (isOursOrNew(before, link)) return [];
+    return old === undefined
+      ? [{ op: "neighbour.delete", link, ip }]
+      : [{ op: "neighbour.add", link, ip, mac: old.mac }];
+  },
+  "neighbour.delete": ({ link, ip }, before) => {
+    const old = before.neighbours.find((entry) => entry.link === link && entry.ip === ip && entry.permanent);
+    return old === undefined || isOursOrNew(before, link)
+      ? []
+      : [{ op: "neighbour.add", link, ip, mac: old.mac }];
+  },
+  // A port that leaves its bridge takes its entries along.
+  "fdb.add": () => [],
+  "fdb.delete": () => [],
+  "redirect.set": ({ link }, before) =>
+    isOursOrNew(before, link) || (before.redirects[link] ?? null) !== null
+      ? []
+      : [{ op: "redirect.delete", link }],
+  "redirect.delete": () => [],
   "sysctl.set": ({ key, value }, before) => {
     const old = before.sysctls[key] ?? null;
     const link = before.links.find(({ name }) => key.split("/").includes(name));
@@ -46,6 +74,18 @@ const inverses: { readonly [O in StepOp]: Inverse<O> } = {
   "nft.delete": () => [],
 };
 
+/** The undo of every step of a run, in the steps' order; names are followed through renames. */
+export function undosOf(steps: readonly Step[], before: Observed): readonly (readonly Step[])[] {
+  let view = before;
+  return steps.map((step) => {
+    const undo = undoOf(step, view);
+    if (step.op === "link.set" && step.changes.rename !== undefined) {
+      view = renamed(view, step.name, step.changes.rename);
+    }
+    return undo;
+  });
+}
+
 export function undoOf(step: Step, before: Observed): readonly Step[] {
   const inverse = inverses[step.op] as Inverse<StepOp>;
   return inverse(step, before);
@@ -54,6 +94,24 @@ export function undoOf(step: Step, before: Observed): readonly Step[] {
 /** A link that podtap made, in this run or an earlier one: deleting it undoes everything about it. */
 function isOurs(link: ObservedLink): boolean {
   return link.alias === LINK_MARK;
+}
+
+function isOursOrNew(before: Observed, name: string): boolean {
+  const link = linkOf(before, name);
+  return link === undefined || isOurs(link);
+}
+
+function renamed(observed: Observed, from: string, to: string): Observed {
+  const name = (text: string): string => (text === from ? to : text);
+  return {
+    ...observed,
+    links: observed.links.map((link) => ({
+      ...link,
+      name: name(link.name),
+      ...(link.master !== undefined && { master: name(link.master) }),
+    })),
+    routes: observed.routes.map((route) => ({ ...route, link: name(route.link) })),
+  };
 }
 
 function linkOf(observed: Observed, name: string): ObservedLink | undefined {
@@ -67,5 +125,6 @@ function formerValues(old: ObservedLink, changes: LinkChanges): LinkChanges {
     ...(changes.mac !== undefined && old.mac !== undefined && { mac: old.mac }),
     ...(changes.master !== undefined && { master: old.master ?? null }),
     ...(changes.rename !== undefined && { rename: old.name }),
+    ...(changes.port !== undefined && old.port !== undefined && { port: old.port }),
   };
 }

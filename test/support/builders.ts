@@ -2,10 +2,11 @@
 import type { InterfaceSpec, NetworkSpec, Vmi, VmiSpec } from "../../src/api/types.ts";
 import type { Cidr, Ip } from "../../src/base/ip.ts";
 import type { Mac } from "../../src/base/mac.ts";
-import type { Observed, ObservedLink } from "../../src/plan/observed.ts";
+import { TYPICAL_FEATURES } from "../../src/plan/host-features.ts";
+import { NOTHING_OBSERVED, type Observed, type ObservedLink } from "../../src/plan/observed.ts";
 import type { HostFacts } from "../../src/plan/planner.ts";
 
-export const HOST: HostFacts = { runtimeUid: 107, vhostNet: false, inbound: "declared" };
+export const HOST: HostFacts = { runtimeUid: 107, features: TYPICAL_FEATURES, inbound: "declared" };
 
 export const RESOLVER = {
   nameservers: ["10.96.0.10" as Ip, "fd00:96::a" as Ip],
@@ -60,6 +61,7 @@ export function podLink(addresses: readonly string[], more: Partial<ObservedLink
 /** A pod's namespace as CNI leaves it. */
 export function observedPod(addresses: readonly string[], more: Partial<Observed> = {}): Observed {
   return {
+    ...NOTHING_OBSERVED,
     links: [
       {
         index: 1,

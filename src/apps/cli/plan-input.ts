@@ -4,7 +4,7 @@ import { messageOf, PodtapError } from "../../base/errors.ts";
 import type { Cidr, Ip } from "../../base/ip.ts";
 import type { Mac } from "../../base/mac.ts";
 import type { Resolver } from "../../plan/binding.ts";
-import type { Observed } from "../../plan/observed.ts";
+import { NOTHING_OBSERVED, type Observed } from "../../plan/observed.ts";
 
 export interface Surroundings {
   readonly observed: Observed;
@@ -19,6 +19,7 @@ const EXAMPLE_RESOLVER: Resolver = {
 /** A dual-stack pod with one NIC, as a bridge CNI makes it. Addresses are those of documentation and tests. */
 export const EXAMPLE: Surroundings = {
   observed: {
+    ...NOTHING_OBSERVED,
     links: [
       {
         index: 1,
@@ -47,7 +48,6 @@ export const EXAMPLE: Surroundings = {
       "net/bridge/bridge-nf-call-ip6tables": "1",
       "net/ipv6/conf/eth0/accept_ra": "0",
     },
-    nft: [],
   },
   resolver: EXAMPLE_RESOLVER,
 };
@@ -64,12 +64,7 @@ export async function readSurroundings(file: string): Promise<Surroundings> {
   const observed = (outer?.observed ?? outer) as Partial<Observed> | null;
   if (!Array.isArray(observed?.links)) throw badFile(file, "it has no list of links");
   return {
-    observed: {
-      links: observed.links,
-      routes: observed.routes ?? [],
-      sysctls: observed.sysctls ?? {},
-      nft: observed.nft ?? [],
-    },
+    observed: { ...NOTHING_OBSERVED, ...observed },
     resolver: outer.resolver ?? EXAMPLE_RESOLVER,
   };
 }

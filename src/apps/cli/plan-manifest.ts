@@ -3,12 +3,13 @@ import { queueCapacity } from "../../api/defaults.ts";
 import type { Vmi } from "../../api/types.ts";
 import { ManifestError } from "../../base/errors.ts";
 import { registry } from "../../bindings/index.ts";
+import { TYPICAL_FEATURES } from "../../plan/host-features.ts";
 import type { Plan } from "../../plan/plan.ts";
-import { planPod } from "../../plan/planner.ts";
+import { type HostFacts, planPod } from "../../plan/planner.ts";
 import type { Surroundings } from "./plan-input.ts";
 
 /** uid 107 is the launcher's; the rest is the daemon's configuration where nobody changed it. */
-const HOST = { runtimeUid: 107, vhostNet: false, inbound: "declared" } as const;
+const HOST: HostFacts = { runtimeUid: 107, features: TYPICAL_FEATURES, inbound: "declared" };
 
 /** @throws ManifestError with every problem */
 export function planManifest(vmi: Vmi, { observed, resolver }: Surroundings): Plan {

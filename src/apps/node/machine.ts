@@ -20,6 +20,7 @@ import type { Accelerator } from "../../domain/devices.ts";
 import { isRunning, killUntilGone } from "../../linux/sandbox/processes.ts";
 import { adoptSandbox, createSandbox, destroySandbox, spawnInSandbox } from "../../linux/sandbox/sandbox.ts";
 import type { SandboxExit, SandboxProcess } from "../../linux/sandbox/types.ts";
+import { TYPICAL_FEATURES } from "../../plan/host-features.ts";
 import type { PreparedDisks } from "../../vm/disks/prepare-disks.ts";
 import type { LaunchSpec } from "../../vm/launch-spec.ts";
 import { type LauncherClient, launcherClient } from "../../vm/launcher-client.ts";
@@ -127,7 +128,7 @@ export class Machine implements PodMachine {
       input: {
         vmi,
         resolver: podResolver(vmi.spec, host.resolver),
-        host: { runtimeUid: LAUNCHER_UID, vhostNet: false, inbound: config.inbound },
+        host: { runtimeUid: LAUNCHER_UID, features: TYPICAL_FEATURES, inbound: config.inbound },
         queues: queueCapacity(vmi.spec),
       },
     };

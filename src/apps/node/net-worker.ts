@@ -1,5 +1,6 @@
 /** Entry of the node daemon's network worker: the drivers' jobs and phase 1, with the bindings that podtap has. */
 import {
+  type Preview,
   podFiles,
   previewPod,
   unwirePod,
@@ -15,7 +16,6 @@ import { serveJobs } from "../../linux/job-server.ts";
 import { netJobs, withKernel } from "../../linux/net-jobs.ts";
 import { nftTables } from "../../linux/nft-tables.ts";
 import type { NftTable, NftTableId } from "../../nft/model.ts";
-import type { Observed } from "../../plan/observed.ts";
 import { warmUp } from "./warm-up.ts";
 
 export interface PodRequest {
@@ -33,7 +33,7 @@ export const nodeJobs = {
   warmUp: (_: object): void => warmUp(registry),
   wirePod: ({ netns, stateDir, input }: WireRequest): Result<Wired> =>
     withKernel(netns, (kernel) => wirePod(kernel, input, podFiles(stateDir), registry)),
-  previewPod: ({ netns, stateDir, input }: WireRequest): Result<Wired & { readonly observed: Observed }> =>
+  previewPod: ({ netns, stateDir, input }: WireRequest): Result<Preview> =>
     withKernel(netns, (kernel) => previewPod(kernel, input, podFiles(stateDir), registry)),
   /** What could not be undone, in words. */
   unwirePod: ({ netns, stateDir }: PodRequest): readonly string[] =>

@@ -7,26 +7,25 @@ import type { Cidr } from "../../base/ip.ts";
 import { PRIMARY_POD_INTERFACE } from "../../base/names.ts";
 import { runNft } from "../../linux/nft.ts";
 import { renderTable } from "../../nft/render.ts";
-import type { BindingRegistry } from "../../plan/binding.ts";
-import type { Observed } from "../../plan/observed.ts";
+import type { Binding, BindingRegistry } from "../../plan/binding.ts";
+import { TYPICAL_FEATURES } from "../../plan/host-features.ts";
+import { NOTHING_OBSERVED, type Observed } from "../../plan/observed.ts";
 import { planPod } from "../../plan/planner.ts";
 
 const ADDRESSES = ["10.0.0.2/24", "fd00::2/64"] as readonly string[] as readonly Cidr[];
 const OBSERVED: Observed = {
+  ...NOTHING_OBSERVED,
   links: [{ index: 2, name: PRIMARY_POD_INTERFACE, type: "veth", mtu: 1500, up: true, addresses: ADDRESSES }],
-  routes: [],
-  sysctls: {},
-  nft: [],
 };
 
 export function warmUp(registry: BindingRegistry): void {
-  for (const { bindingName } of registry.all) {
+  for (const { spelling } of registry.all) {
     const planned = planPod(
       {
-        vmi: sampleVmi(bindingName),
+        vmi: sampleVmi(spelling),
         observed: OBSERVED,
         resolver: { nameservers: [], searchDomains: [] },
-        host: { runtimeUid: 0, vhostNet: false, inbound: "declared" },
+        host: { runtimeUid: 0, features: TYPICAL_FEATURES, inbound: "declared" },
         queues: 0,
       },
       registry,
@@ -36,8 +35,8 @@ export function warmUp(registry: BindingRegistry): void {
   runNft("");
 }
 
-function sampleVmi(bindingName: string): Vmi {
-  const nic = { name: "default", [bindingName]: {}, ports: [{ port: 22 }, { port: 80 }] };
+function sampleVmi(spelling: Binding["spelling"]): Vmi {
+  const nic = { name: "default", ...spelling, ports: [{ port: 22 }, { port: 80 }] };
   return {
     apiVersion: "kubevirt.io/v1",
     kind: "VirtualMachineInstance",

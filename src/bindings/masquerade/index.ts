@@ -29,6 +29,7 @@ import { podTable } from "./tables.ts";
 
 export const masquerade: Binding = {
   bindingName: "masquerade",
+  spelling: { masquerade: {} },
   traits: {
     podAddress: "natted",
     guestAddressing: "podtap",

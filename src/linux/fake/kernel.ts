@@ -56,6 +56,16 @@ export function fakeKernel(options: FakeKernelOptions = {}): Kernel {
   const executors: Executors = {
     "bridge.add": (step) => state.addBridge(step),
     "tap.add": (step) => state.addTap(step),
+    "park.add": pending,
+    "macvlan.add": pending,
+    "route.add": pending,
+    "route.delete": pending,
+    "neighbour.add": pending,
+    "neighbour.delete": pending,
+    "fdb.add": pending,
+    "fdb.delete": pending,
+    "redirect.set": pending,
+    "redirect.delete": pending,
     "link.set": ({ name, changes }) => state.setLink(name, changes),
     "link.delete": ({ name }) => state.deleteLink(name),
     "address.add": ({ link, address }) => state.addAddress(link, address),
@@ -67,6 +77,10 @@ export function fakeKernel(options: FakeKernelOptions = {}): Kernel {
   return {
     readLinks: () => state.links.map((link) => structuredClone(link)),
     readRoutes: () => state.routes(),
+    readNeighbours: () => [],
+    resolveNeighbours: () => [],
+    readFdb: () => [],
+    readRedirects: () => ({}),
     readSysctl: (key) => state.sysctl(key) ?? null,
     readNftTables: (prefix) =>
       [...state.tables.values()]
@@ -247,4 +261,8 @@ class State {
 
 function idOf({ family, name }: NftTableId): string {
   return `${family} ${name}`;
+}
+
+function pending(): never {
+  throw new Error("not built");
 }

@@ -17,7 +17,9 @@ export function tapDomainInterface(nic: NicContext, mac: Mac, mtu: number): Doma
     mac,
     model: virtio ? virtioModel(nic.vm.useVirtioTransitional) : (spec.model ?? ""),
     mtu,
-    ...(queues > 0 && { driver: { name: nic.vm.vhostNet ? ("vhost" as const) : ("qemu" as const), queues } }),
+    ...(queues > 0 && {
+      driver: { name: nic.vm.features.vhostNet ? ("vhost" as const) : ("qemu" as const), queues },
+    }),
     ...(spec.bootOrder !== undefined && { bootOrder: spec.bootOrder }),
     romEnabled: spec.bootOrder !== undefined,
     ...(spec.state === "down" && { linkState: "down" as const }),
