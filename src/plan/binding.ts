@@ -21,6 +21,14 @@ export interface BindingTraits {
   readonly hotplug: boolean;
   /** May `ports`/`portRanges` be declared, and do they restrict what reaches the guest? */
   readonly ports: "allow-list" | "informative";
+  /** How a packet travels between guest and network: what it costs. */
+  readonly path: "redirected" | "lower-device" | "bridged" | "translated" | "user-space";
+  /** The guest is a station of the network's own segment: broadcasts, any EtherType, its own MAC. */
+  readonly layer2: boolean;
+  /** The pod's own stack still speaks and listens: probes by exec, a service mesh, `kubectl port-forward`. */
+  readonly podStack: boolean;
+  /** Works without any root, by `--rootless`. */
+  readonly rootless: boolean;
 }
 
 /** How CNI makes a network's pod NIC, as far as the network's configuration tells (cluster/local/cni). JSON. */
@@ -107,6 +115,8 @@ export interface Binding {
   /** How a manifest asks for it: `{ masquerade: {} }`, `{ binding: { name: "tc-redirect" } }`. */
   readonly spelling: Readonly<Record<string, object>>;
   readonly traits: BindingTraits;
+  /** Why this host cannot carry it, with what is missing; undefined: it can. */
+  lacking(features: HostFeatures): string | undefined;
   /** Configuration that cannot work, beyond the admission rules all bindings share (api/rules). */
   validate(nic: NicSpec): readonly Problem[];
   podNeeds(nic: NicSpec): PodNeeds;

@@ -7,7 +7,10 @@ import type { Resolver } from "../../plan/binding.ts";
 import { NOTHING_OBSERVED, type Observed } from "../../plan/observed.ts";
 
 export interface Surroundings {
+  /** As it is. */
   readonly observed: Observed;
+  /** As CNI left it, which is what is planned from; absent: nothing was changed since. */
+  readonly pristine?: Observed;
   readonly resolver: Resolver;
 }
 
@@ -65,6 +68,7 @@ export async function readSurroundings(file: string): Promise<Surroundings> {
   if (!Array.isArray(observed?.links)) throw badFile(file, "it has no list of links");
   return {
     observed: { ...NOTHING_OBSERVED, ...observed },
+    ...(outer.pristine !== undefined && { pristine: { ...NOTHING_OBSERVED, ...outer.pristine } }),
     resolver: outer.resolver ?? EXAMPLE_RESOLVER,
   };
 }

@@ -12,8 +12,11 @@ import type { Surroundings } from "./plan-input.ts";
 const HOST: HostFacts = { runtimeUid: 107, features: TYPICAL_FEATURES, inbound: "declared" };
 
 /** @throws ManifestError with every problem */
-export function planManifest(vmi: Vmi, { observed, resolver }: Surroundings): Plan {
-  const result = planPod({ vmi, observed, resolver, host: HOST, queues: queueCapacity(vmi.spec) }, registry);
+export function planManifest(vmi: Vmi, { observed, pristine, resolver }: Surroundings): Plan {
+  const result = planPod(
+    { vmi, observed: pristine ?? observed, resolver, host: HOST, queues: queueCapacity(vmi.spec) },
+    registry,
+  );
   if (!result.ok) throw new ManifestError(result.problems);
   return result.value;
 }

@@ -112,9 +112,9 @@ async function fetchRunning(client: ApiClient, namespace: string, name: string):
   return (await client.request(ownPath(namespace, name, "plan"))).body as Running;
 }
 
-function fresh(vmi: Vmi, { observed, resolver }: Surroundings): Pick<Outcome, "plan" | "steps"> {
-  const made = planManifest(vmi, { observed, resolver });
-  return { plan: made, steps: diffPlan(made, observed, []) };
+function fresh(vmi: Vmi, surroundings: Surroundings): Pick<Outcome, "plan" | "steps"> {
+  const made = planManifest(vmi, surroundings);
+  return { plan: made, steps: diffPlan(made, surroundings.observed, []) };
 }
 
 /** The manifest's plan against the running VM. Rules that say the same as the stored plan's stay as they are. */
