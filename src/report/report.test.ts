@@ -17,7 +17,7 @@ function plan(): Plan {
   assert.ok(result.ok);
   return result.value;
 }
-const silent: GuestEvidence = { domainRunning: true, agent: [], leased: [] };
+const silent: GuestEvidence = { domainRunning: true, agent: [], leased: [], attached: [] };
 
 test("the pod's addresses are reported, the guest's are labelled beside them", () => {
   const [nic] = vmiInterfaces(plan(), silent, registry);

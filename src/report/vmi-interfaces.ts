@@ -3,9 +3,10 @@
  * (KubeVirt `pkg/network/setup/netstat.go`). Within a family the pod's address wins, and it stays when the agent
  * has nothing to say: a booting guest does not make it flap (datapath Q15).
  */
-import type { LabelledAddress, VmiInterfaceStatus } from "../api/types.ts";
+import type { LabelledAddress, NetworkSpec, VmiInterfaceStatus } from "../api/types.ts";
 import { type Ip, parseIp } from "../base/ip.ts";
 import { parseMac } from "../base/mac.ts";
+import { PRIMARY_POD_INTERFACE, secondaryPodInterface } from "../base/names.ts";
 import type { BindingRegistry, NicEvidence } from "../plan/binding.ts";
 import type { NicPlan, Plan } from "../plan/plan.ts";
 
@@ -20,10 +21,13 @@ export interface GuestEvidence {
   readonly domainRunning: boolean;
   readonly agent: readonly AgentNic[];
   readonly leased: readonly string[];
+  /** Links of the pod that its network-status names, the primary one left out. */
+  readonly attached: readonly string[];
 }
 
 /** KubeVirt lists at most ten NICs that only the guest knows. */
 const GUEST_ONLY_MAX = 10;
+const MULTUS_STATUS = "multus-status";
 
 export function vmiInterfaces(
   plan: Plan,
@@ -31,13 +35,32 @@ export function vmiInterfaces(
   registry: BindingRegistry,
 ): readonly VmiInterfaceStatus[] {
   const byMac = new Map(seen.agent.flatMap((nic) => (nic.mac ? [[parseMac(nic.mac), nic] as const] : [])));
-  const known = plan.nics.map((nic) => ofPlan(nic, byMac.get(nic.mac), seen, registry));
+  const nics = [...plan.nics.filter(isPrimaryNic), ...plan.nics.filter((nic) => !isPrimaryNic(nic))];
+  const known = nics.map((nic) => ofPlan(nic, byMac.get(nic.mac), seen, registry));
   const planned = new Set<string | undefined>(plan.nics.map((nic) => nic.mac));
   const guestOnly = seen.agent
     .filter((nic) => nic.mac !== undefined && !planned.has(parseMac(nic.mac)) && nic.name !== "lo")
     .slice(0, GUEST_ONLY_MAX)
     .map(ofAgent);
   return [...known, ...guestOnly];
+}
+
+/** Before the guest runs: the secondary networks whose link is there (KubeVirt `pkg/network/controllers/vmi.go`). */
+export function attachedInterfaces(
+  networks: readonly NetworkSpec[],
+  attached: readonly string[],
+): readonly VmiInterfaceStatus[] {
+  return networks.flatMap(({ name, multus }) => {
+    const podInterfaceName = secondaryPodInterface(name);
+    const secondary = multus !== undefined && multus.default !== true;
+    if (!secondary || !attached.includes(podInterfaceName)) return [];
+    return [{ name, podInterfaceName, infoSource: MULTUS_STATUS }];
+  });
+}
+
+/** First in the list: its address is the one that `get` shows. */
+function isPrimaryNic({ podInterface }: NicPlan): boolean {
+  return podInterface === PRIMARY_POD_INTERFACE;
 }
 
 function ofPlan(
@@ -54,7 +77,11 @@ function ofPlan(
   const binding = registry.all.find(({ bindingName }) => bindingName === nic.bindingName);
   const addresses: readonly LabelledAddress[] = binding?.report(nic, evidence) ?? [];
   const ips = preferPod(addresses);
-  const sources = [...(seen.domainRunning ? ["domain"] : []), ...(agent ? ["guest-agent"] : [])];
+  const sources = [
+    ...(seen.domainRunning ? ["domain"] : []),
+    ...(agent ? ["guest-agent"] : []),
+    ...(seen.attached.includes(nic.podInterface) ? [MULTUS_STATUS] : []),
+  ];
   return {
     name: nic.name,
     ...(ips[0] !== undefined && { ipAddress: ips[0], ipAddresses: ips }),

@@ -29,6 +29,7 @@ import { errorFields, type Log } from "./log.ts";
 import { Machine } from "./machine.ts";
 import { podMemoryBytes } from "./memory.ts";
 import { startNodeNet } from "./net.ts";
+import { podNetworks } from "./pod-networks.ts";
 import { nodeRoutes } from "./routes.ts";
 import { serviceController } from "./service-controller.ts";
 import { settingsFrom } from "./settings.ts";
@@ -97,6 +98,7 @@ export async function startDaemon({ paths, config, log, idleExit }: DaemonOption
     config,
     net,
     host,
+    networks: podNetworks({ paths, config, host, cluster }),
     accelerator,
     disks: diskKeeper({ cluster, paths, overrides: overrides.read }),
     warn: (what, thrown) => log.warn(errorFields(thrown), what),

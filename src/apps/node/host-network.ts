@@ -32,6 +32,8 @@ export interface HostNetwork {
   /** As it is to be asked for now: with br_netfilter its bridge ports reflect. */
   network(): CniNetwork;
   readonly resolver: Resolver;
+  /** Of host-local; gone after the last pod. */
+  readonly leaseDir: string;
   /** Link name of podtap's own bridge; absent with the user's CNI configuration. */
   readonly bridge: string | undefined;
   readonly podRanges: readonly Cidr[];
@@ -75,13 +77,14 @@ export async function openHostNetwork(
     if (own) await removeBridge(net);
     await net.call("deleteHostTables", { tables: HOST_TABLES });
     restoreForwarding(sysctls, note);
-    if (own) rmSync(leasesOf(paths), { recursive: true, force: true });
+    rmSync(leasesOf(paths), { recursive: true, force: true });
   });
   return {
     ...shared,
     ranges,
     network: () => users ?? ownNetwork(ranges, mtu, paths),
     resolver,
+    leaseDir: leasesOf(paths),
     bridge: own ? POD_BRIDGE : undefined,
     podRanges: own ? both(ranges.pods) : [],
     serviceRanges,

@@ -2,18 +2,14 @@
  * The machine under the pods: drivers put together in the order of a pod's life (cluster/local/pods/machine.ts).
  * Every verb may be called again after a crash, and `dismantle` finds what a killed daemon left by the pod's id.
  */
-import { closeSync, rmSync } from "node:fs";
+import { closeSync, existsSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { queueCapacity } from "../../api/defaults.ts";
 import type { Vmi } from "../../api/types.ts";
 import { podFiles, readPlan } from "../../apply/wire-pod.ts";
 import { messageOf, PodtapError } from "../../base/errors.ts";
-import type { Ip } from "../../base/ip.ts";
-import { PRIMARY_POD_INTERFACE } from "../../base/names.ts";
-import { type Cni, createCni } from "../../cluster/local/cni/cni.ts";
-import { DEFAULT_PLUGIN_DIRS, DEFAULT_TIMEOUT_MS } from "../../cluster/local/cni/exec-plugin.ts";
-import { podAddresses } from "../../cluster/local/cni/result.ts";
+import type { AttachedNetwork } from "../../cluster/local/cni/attach-networks.ts";
 import type { GuestState, PodIdentity, PodMachine } from "../../cluster/local/pods/machine.ts";
 import { podResolver, renderResolvConf } from "../../cluster/local/pods/resolver.ts";
 import type { Accelerator } from "../../domain/devices.ts";
@@ -32,9 +28,11 @@ import type { HostNetwork } from "./host-network.ts";
 import { podMemoryBytes } from "./memory.ts";
 import type { NodeNet } from "./net.ts";
 import type { WireRequest } from "./net-worker.ts";
+import type { PodNetworks } from "./pod-networks.ts";
 import {
   LAUNCHER_UID,
   makePodFolders,
+  type PodFolders,
   podFolders,
   readRecord,
   removePodFolders,
@@ -46,6 +44,7 @@ export interface MachineOptions {
   readonly config: NodeConfig;
   readonly net: NodeNet;
   readonly host: HostNetwork;
+  readonly networks: PodNetworks;
   readonly disks: DiskKeeper;
   accelerator(): Promise<Accelerator>;
   warn(what: string, thrown: unknown): void;
@@ -59,18 +58,12 @@ const LAUNCHER_UP_MS = 15_000;
 
 export class Machine implements PodMachine {
   readonly #options: MachineOptions;
-  readonly #cni: Cni;
   readonly #prepared = new Map<string, PreparedDisks>();
   /** Those that this daemon spawned, by pod. */
   readonly #launchers = new Map<string, SandboxProcess>();
 
   constructor(options: MachineOptions) {
     this.#options = options;
-    this.#cni = createCni({
-      cacheDir: join(options.paths.run, "cni"),
-      pluginDirs: pluginDirs(),
-      timeoutMs: DEFAULT_TIMEOUT_MS,
-    });
   }
 
   async startSandbox(pod: PodIdentity, vmi: Vmi): Promise<void> {
@@ -95,19 +88,8 @@ export class Machine implements PodMachine {
     await this.#spawnLauncher(pod, nicCount(vmi));
   }
 
-  async attachNetwork(pod: PodIdentity): Promise<readonly Ip[]> {
-    const { host, paths } = this.#options;
-    const result = await host.use(async () => {
-      await host.prepare();
-      return await this.#cni.add({
-        containerId: pod.id,
-        netnsPath: podFolders(paths, pod.id).netns,
-        ifName: PRIMARY_POD_INTERFACE,
-        network: host.network(),
-        pod: { namespace: pod.namespace, name: pod.name },
-      });
-    });
-    return podAddresses(result, PRIMARY_POD_INTERFACE);
+  async attachNetworks(pod: PodIdentity, vmi: Vmi): Promise<readonly AttachedNetwork[]> {
+    return await this.#options.networks.attach(pod, vmi);
   }
 
   async wire(pod: PodIdentity, vmi: Vmi): ReturnType<PodMachine["wire"]> {
@@ -120,7 +102,7 @@ export class Machine implements PodMachine {
 
   /** What phase 1 of this pod is given; also for looking at what it would change. */
   wireRequest(pod: PodIdentity, vmi: Vmi): WireRequest {
-    const { config, host, paths } = this.#options;
+    const { config, host, networks, paths } = this.#options;
     const folders = podFolders(paths, pod.id);
     return {
       netns: folders.netns,
@@ -130,6 +112,7 @@ export class Machine implements PodMachine {
         resolver: podResolver(vmi.spec, host.resolver),
         host: { runtimeUid: LAUNCHER_UID, features: TYPICAL_FEATURES, inbound: config.inbound },
         queues: queueCapacity(vmi.spec),
+        attachments: networks.attachments(pod, vmi),
       },
     };
   }
@@ -224,7 +207,8 @@ export class Machine implements PodMachine {
     const record = readRecord(folders);
     // One after the other: whatever is in the pod's network is killed, which a plugin at work there would be too.
     await attempt(() => destroySandbox({ ...record?.sandbox, podId: pod.id, netnsPath: folders.netns }));
-    await attempt(() => this.#cni.deleteAll(pod.id));
+    await this.#unwire(folders);
+    await attempt(() => this.#options.networks.detach(pod.id));
     await attempt(() => net.deleteNetns(folders.netns));
     // The state folder stays while anything is left that it is the trace of.
     if (failures.length === 0) await attempt(() => removePodFolders(folders));
@@ -239,9 +223,23 @@ export class Machine implements PodMachine {
     }
   }
 
+  /**
+   * A plugin looks for what it made, and host-device gives it back to the host: it is to be as the plugin left it.
+   * What fails here goes with the namespace.
+   */
+  async #unwire({ netns, state }: PodFolders): Promise<void> {
+    if (!existsSync(podFiles(state).journal) || !existsSync(netns)) return;
+    try {
+      const failures = await this.#options.net.call("unwirePod", { netns, stateDir: state });
+      for (const failure of failures) this.#options.warn("unwiring", new Error(failure));
+    } catch (thrown) {
+      this.#options.warn("unwiring", thrown);
+    }
+  }
+
   /** Pods of which CNI remembers something. */
   attachedPods(): readonly string[] {
-    return this.#cni.list();
+    return this.#options.networks.list();
   }
 
   launcher(pod: Pick<PodIdentity, "id">): LauncherClient {
@@ -343,11 +341,6 @@ const LAUNCHER_FLAGS = [
   "--max-old-space-size=64",
   "--disable-warning=ExperimentalWarning",
 ];
-
-function pluginDirs(): readonly string[] {
-  const path = process.env["CNI_PATH"];
-  return path === undefined || path === "" ? DEFAULT_PLUGIN_DIRS : path.split(":");
-}
 
 /** Bundled beside this program as dist/launcher.js. */
 function launcherProgram(): string {

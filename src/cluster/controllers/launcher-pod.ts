@@ -5,6 +5,7 @@
 import { hostnameOf } from "../../api/defaults.ts";
 import { launcherLabels } from "../../api/launcher-labels.ts";
 import type { Pod, Vmi } from "../../api/types.ts";
+import { networkAnnotations } from "../multus/pod-networks.ts";
 
 const NOT_COPIED = [
   "kubectl.kubernetes.io",
@@ -66,7 +67,17 @@ function podAnnotations(vmi: Vmi): Record<string, string> {
     "kubevirt.io/domain": vmi.metadata.name,
     "kubectl.kubernetes.io/default-container": "compute",
     "kubevirt.io/migrationTransportUnix": "true",
+    ...readableNetworks(vmi),
   };
+}
+
+/** An annotation that cannot be read stays as it is: the node says why when it is to attach the pod. */
+function readableNetworks(vmi: Vmi): Readonly<Record<string, string>> {
+  try {
+    return networkAnnotations(vmi);
+  } catch {
+    return {};
+  }
 }
 
 function containerPorts(vmi: Vmi): readonly object[] {

@@ -21,7 +21,7 @@ import {
 import { join } from "node:path";
 import { messageOf, PodtapError } from "../../../base/errors.ts";
 import { type Attachment, checkAttachment, cniArgs, passesResult, pluginConfig } from "./attachment.ts";
-import { isCniName } from "./conflist.ts";
+import { type CniNetwork, isCniName } from "./conflist.ts";
 import { type CniCommand, execPlugin, type PluginHost, TIMED_OUT } from "./exec-plugin.ts";
 import { TRY_AGAIN_LATER } from "./plugin-error.ts";
 import { type CniResult, parseCniResult } from "./result.ts";
@@ -45,6 +45,8 @@ export interface Cni {
   list(): readonly string[];
   /** What ADD said, from the note. */
   resultOf(containerId: string, ifName: string): CniResult | undefined;
+  /** What the NIC was attached to, from the note. */
+  networkOf(containerId: string, ifName: string): CniNetwork | undefined;
 }
 
 interface Note {
@@ -128,6 +130,7 @@ export function createCni(options: CniOptions): Cni {
     },
     list: () => listNames(options.cacheDir).filter(isCniName).toSorted(),
     resultOf: (containerId, ifName) => parseCniResult(find(containerId, ifName)?.note?.result),
+    networkOf: (containerId, ifName) => find(containerId, ifName)?.note?.attachment.network,
   };
 }
 

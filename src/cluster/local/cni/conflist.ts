@@ -23,8 +23,11 @@ const VERSION = /^\d{1,3}\.\d{1,3}\.\d{1,3}$/;
 /** What libcni takes a file without a version for. */
 const OLDEST = "0.1.0";
 
-/** @param source where the text came from, for messages: a path, or a NAD's name */
-export function parseCniNetwork(text: string, source: string): CniNetwork {
+/**
+ * @param source where the text came from, for messages: a path, or a NAD's name
+ * @param fallbackName the network's name where the configuration has none
+ */
+export function parseCniNetwork(text: string, source: string, fallbackName?: string): CniNetwork {
   const config = parseJson(text, source);
   const list = "plugins" in config ? config["plugins"] : [config];
   if (!Array.isArray(list)) throw refuse(source, "plugins is not a list");
@@ -34,7 +37,7 @@ export function parseCniNetwork(text: string, source: string): CniNetwork {
   if (typeof cniVersion !== "string" || !VERSION.test(cniVersion)) {
     throw refuse(source, `cniVersion ${JSON.stringify(cniVersion)} is not a version`);
   }
-  const { name } = config;
+  const { name = fallbackName } = config;
   if (!isCniName(name)) throw refuse(source, `name ${JSON.stringify(name)} is not a network's name`);
   const disableCheck = config["disableCheck"] === true || config["disableCheck"] === "true";
   return { cniVersion, name, ...(disableCheck && { disableCheck }), plugins: [first, ...rest] };

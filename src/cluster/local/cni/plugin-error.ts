@@ -30,11 +30,28 @@ export function pluginError(failure: PluginFailure): PodtapError {
   return new PodtapError(hint === undefined ? facts : { ...facts, hint });
 }
 
-const CAUSES: readonly (readonly [RegExp, (plugin: string) => string])[] = [
+/** What makes these plugins say "operation not supported": a kernel without this. */
+const KERNEL_PIECES: Readonly<Record<string, string>> = {
+  vlan: "802.1Q VLANs (CONFIG_VLAN_8021Q, `modprobe 8021q`)",
+  ipvlan: "ipvlan (CONFIG_IPVLAN, `modprobe ipvlan`)",
+  macvlan: "macvlan (CONFIG_MACVLAN, `modprobe macvlan`)",
+  vrf: "VRFs (CONFIG_NET_VRF, `modprobe vrf`)",
+  dummy: "dummy links (CONFIG_DUMMY, `modprobe dummy`)",
+  bandwidth: "tbf and ifb (CONFIG_NET_SCH_TBF, CONFIG_IFB; `modprobe sch_tbf ifb`)",
+};
+
+/** The bridge plugin alone does without: its `vlan` needs more. */
+function missingPiece(plugin: string, said: string): string {
+  if (plugin === "bridge" && /vlan/i.test(said))
+    return "VLAN filtering of bridges (CONFIG_BRIDGE_VLAN_FILTERING)";
+  return KERNEL_PIECES[plugin] ?? `what ${plugin} needs`;
+}
+
+const CAUSES: readonly (readonly [RegExp, (plugin: string, said: string) => string])[] = [
   [
-    /operation not supported/i,
-    (plugin) =>
-      `this kernel lacks what ${plugin} needs (VLANs, ipvlan, a firewall match…); \`podtap doctor\` lists it`,
+    /operation not supported|not supported by (the )?kernel/i,
+    (plugin, said) =>
+      `this kernel lacks ${missingPiece(plugin, said)}; load or build it, or use a plugin that does without`,
   ],
   [
     /exec: "?ip6?tables"?|ip6?tables.*(not found|no such file)/i,
@@ -81,7 +98,7 @@ function usualCause({ plugin, said, versions }: PluginFailure): string | undefin
     return `the configuration's cniVersion is not one the plugin speaks${known}`;
   }
   const text = `${said.msg} ${said.details ?? ""}`;
-  return CAUSES.find(([pattern]) => pattern.test(text))?.[1](plugin);
+  return CAUSES.find(([pattern]) => pattern.test(text))?.[1](plugin, text);
 }
 
 function retryOf(code: number): Retry {

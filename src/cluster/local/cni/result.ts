@@ -5,6 +5,8 @@ import { type Mac, parseMac } from "../../../base/mac.ts";
 export interface CniInterface {
   readonly name: string;
   readonly mac?: Mac;
+  /** From spec 1.1.0 on. */
+  readonly mtu?: number;
   /** Path of the namespace it is in; absent for links of the host. */
   readonly sandbox?: string;
 }
@@ -20,7 +22,12 @@ export interface CniResult {
   readonly interfaces: readonly CniInterface[];
   readonly ips: readonly CniAddress[];
   readonly routes: readonly { readonly dst: Cidr; readonly gw?: Ip }[];
-  readonly dns: { readonly nameservers: readonly Ip[]; readonly search: readonly string[] };
+  readonly dns: {
+    readonly nameservers: readonly Ip[];
+    readonly search: readonly string[];
+    readonly domain?: string;
+    readonly options?: readonly string[];
+  };
 }
 
 type Json = Readonly<Record<string, unknown>>;
@@ -55,13 +62,14 @@ export function podAddresses(result: CniResult, ifName: string): readonly Ip[] {
 }
 
 function toInterface(json: Json): CniInterface[] {
-  const { name, sandbox } = json;
+  const { name, sandbox, mtu } = json;
   if (typeof name !== "string") return [];
   const mac = typeof json["mac"] === "string" ? parseMac(json["mac"]) : undefined;
   return [
     {
       name,
       ...(mac !== undefined && { mac }),
+      ...(typeof mtu === "number" && mtu > 0 && { mtu }),
       ...(typeof sandbox === "string" && sandbox !== "" && { sandbox }),
     },
   ];
@@ -90,9 +98,13 @@ function toRoute(json: Json): { dst: Cidr; gw?: Ip }[] {
 function toDns(json: Json): CniResult["dns"] {
   const strings = (list: unknown) =>
     Array.isArray(list) ? list.filter((item) => typeof item === "string") : [];
+  const { domain } = json;
+  const options = strings(json["options"]);
   return {
     nameservers: strings(json["nameservers"]).flatMap((text) => parseIp(text) ?? []),
     search: strings(json["search"]),
+    ...(typeof domain === "string" && domain !== "" && { domain }),
+    ...(options.length > 0 && { options }),
   };
 }
 

@@ -3,11 +3,11 @@
  * from the drivers; every verb is idempotent, so that a pod whose start was killed is simply started again.
  */
 import type { Vmi } from "../../../api/types.ts";
-import type { Ip } from "../../../base/ip.ts";
 import type { Result } from "../../../base/result.ts";
 import type { Accelerator } from "../../../domain/devices.ts";
 import type { Plan } from "../../../plan/plan.ts";
 import type { AgentNic } from "../../../report/vmi-interfaces.ts";
+import type { AttachedNetwork } from "../cni/attach-networks.ts";
 
 export interface PodIdentity {
   /** 12 hex digits of the pod's uid: names directories, the namespace, the cgroup. */
@@ -39,8 +39,8 @@ export interface WiredPod {
 export interface PodMachine {
   /** Namespace, cgroup, mounts and the launcher's process; the network is not there yet. */
   startSandbox(pod: PodIdentity, vmi: Vmi): Promise<void>;
-  /** CNI ADD for the pod network; the pod's addresses. */
-  attachNetwork(pod: PodIdentity, vmi: Vmi): Promise<readonly Ip[]>;
+  /** CNI ADD for the pod network and the VMI's NADs, in their order. */
+  attachNetworks(pod: PodIdentity, vmi: Vmi): Promise<readonly AttachedNetwork[]>;
   /** Phase 1. */
   wire(pod: PodIdentity, vmi: Vmi): Promise<Result<WiredPod>>;
   /** Images pulled, disks made; what the launcher is told of them is kept for `startGuest`. */

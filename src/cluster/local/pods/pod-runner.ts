@@ -8,6 +8,7 @@ import type { Accelerator } from "../../../domain/devices.ts";
 import type { BindingRegistry } from "../../../plan/binding.ts";
 import type { Plan } from "../../../plan/plan.ts";
 import { setCondition } from "../../../report/conditions.ts";
+import { attachedInterfaces } from "../../../report/vmi-interfaces.ts";
 import {
   type ControllerEnvironment,
   type ControllerOptions,
@@ -15,10 +16,16 @@ import {
   splitKey,
 } from "../../controllers/controller.ts";
 import type { Requeue } from "../../controllers/work-queue.ts";
-import { PODS, VMIS } from "../../port.ts";
+import {
+  NETWORK_STATUS_ANNOTATION,
+  type NetworkStatus,
+  parseNetworkStatus,
+  renderNetworkStatus,
+} from "../../multus/network-status.ts";
+import { NADS, PODS, VMIS } from "../../port.ts";
 import type { GuestState, PodIdentity, PodMachine } from "./machine.ts";
 import { endOf, podStatus, runningStatus } from "./pod-status.ts";
-import { failureReason, failureText, type StartedPod, startPod } from "./start-pod.ts";
+import { failureReason, failureText, isAboutNetworks, type StartedPod, startPod } from "./start-pod.ts";
 
 export const POD_FINALIZER = "podtap.io/sandbox";
 
@@ -36,7 +43,7 @@ export interface PodRunner extends ControllerOptions {
 }
 
 /** Whether the pod is to be looked at again after a pause, though nobody changes it. */
-type Outcome = "done" | "again";
+type Outcome = "done" | "again" | "when NADs change";
 
 /** A pod this process looks after. */
 interface Tended {
@@ -48,6 +55,8 @@ export function podRunner(environment: ControllerEnvironment, options: PodRunner
   const { cluster } = environment;
   const { machine, registry, nodeName } = options;
   const tended = new Map<string, Tended>();
+  /** Those whose start failed for want of a network, and what tries them again at once. */
+  const waiting = new Map<string, () => void>();
   const leaving = new AbortController();
 
   const reconcile = async (key: string): Promise<Requeue> => {
@@ -67,12 +76,12 @@ export function podRunner(environment: ControllerEnvironment, options: PodRunner
         return "again";
       })
       .then((outcome) => {
-        if (outcome === "again" && !abort.signal.aborted) tendLater(key, abort.signal);
+        if (outcome !== "done" && !abort.signal.aborted) tendLater(key, outcome, abort.signal);
       });
     tended.set(key, { abort, ended });
   };
 
-  const tendLater = (key: string, signal: AbortSignal): void => {
+  const tendLater = (key: string, why: Outcome, signal: AbortSignal): void => {
     const again = async (): Promise<void> => {
       const pod = await cluster.get<Pod>({ resource: PODS, ...splitKey(key) });
       // From here on nothing is awaited: a deletion that comes now finds the pod tended again, or not at all.
@@ -80,8 +89,17 @@ export function podRunner(environment: ControllerEnvironment, options: PodRunner
       tended.delete(key);
       if (pod !== undefined && pod.metadata.deletionTimestamp === undefined) tend(key, pod);
     };
-    const cancel = environment.timers.after(RETRY_MS, () => void again());
-    signal.addEventListener("abort", cancel, { once: true });
+    const stop = (): void => {
+      waiting.delete(key);
+      cancel();
+    };
+    const go = (): void => {
+      stop();
+      void again();
+    };
+    const cancel = environment.timers.after(RETRY_MS, go);
+    if (why === "when NADs change") waiting.set(key, go);
+    signal.addEventListener("abort", stop, { once: true });
   };
 
   /** From start or adoption to the guest's end. A failure that is thrown leaves the guest alone. */
@@ -92,12 +110,13 @@ export function podRunner(environment: ControllerEnvironment, options: PodRunner
     if (pod.status?.phase === "Running") return await adopt(pod, vmi, identity, signal);
     let started: StartedPod;
     try {
-      started = await start(identity, options.effective(vmi), signal);
+      started = await start(pod, identity, options.effective(vmi), signal);
     } catch (thrown) {
       return signal.aborted ? "done" : await giveUp(pod, vmi, identity, thrown);
     }
-    const ips = started.plan.nics.flatMap((nic) => nic.addresses.pod);
-    await setPodStatus(pod, podStatus("Running", ips));
+    // The pod is known by its primary network; what a secondary one is for, nobody but its owner knows.
+    const primary = started.networks.find((network) => network.default);
+    await setPodStatus(pod, podStatus("Running", primary?.ips ?? []));
     await follow(pod, identity, started.plan, started.accelerator, signal);
     return "done";
   };
@@ -113,13 +132,19 @@ export function podRunner(environment: ControllerEnvironment, options: PodRunner
     return "done";
   };
 
-  const start = async (identity: PodIdentity, vmi: Vmi, signal: AbortSignal): Promise<StartedPod> => {
+  const start = async (
+    pod: Pod,
+    identity: PodIdentity,
+    vmi: Vmi,
+    signal: AbortSignal,
+  ): Promise<StartedPod> => {
     // What a killed start left behind is not worth sorting out: it costs milliseconds to make anew.
     await machine.dismantle(identity);
     const milestone = (reason: string, message: string): void => {
       void cluster.recordEvent({ about: vmi, type: "Normal", reason, message }).catch(() => undefined);
     };
-    return await startPod(machine, identity, vmi, milestone, signal);
+    const attached = (networks: readonly NetworkStatus[]) => reportAttached(pod, networks);
+    return await startPod(machine, identity, vmi, { milestone, attached }, signal);
   };
 
   const giveUp = async (pod: Pod, vmi: Vmi, identity: PodIdentity, thrown: unknown): Promise<Outcome> => {
@@ -127,7 +152,7 @@ export function podRunner(environment: ControllerEnvironment, options: PodRunner
     if (thrown instanceof PodtapError && thrown.retry !== "never") {
       // The pod stays Pending with the reason on show; the next try begins from nothing.
       await machine.dismantle(identity);
-      return "again";
+      return isAboutNetworks(thrown) ? "when NADs change" : "again";
     }
     await setPodStatus(pod, podStatus("Failed", [], failureText(thrown)));
     return "done";
@@ -140,6 +165,7 @@ export function podRunner(environment: ControllerEnvironment, options: PodRunner
     accelerator: Accelerator | undefined,
     signal: AbortSignal,
   ): Promise<void> => {
+    const attached = await attachedLinks(pod);
     let agentSeen = false;
     let last: GuestState | undefined;
     for await (const guest of machine.watchGuest(identity, signal)) {
@@ -150,7 +176,7 @@ export function podRunner(environment: ControllerEnvironment, options: PodRunner
         return;
       }
       if (guest.phase === "running" || guest.phase === "paused") {
-        const vmi = await reportRunning(pod, plan, accelerator, guest);
+        const vmi = await reportRunning(pod, plan, attached, accelerator, guest);
         if (guest.agent.connected && !agentSeen && vmi !== undefined) {
           agentSeen = true;
           await cluster.recordEvent({
@@ -187,9 +213,25 @@ export function podRunner(environment: ControllerEnvironment, options: PodRunner
     });
   };
 
+  /** On the pod as Multus does, and on the VMI as virt-controller does. */
+  const reportAttached = async (pod: Pod, networks: readonly NetworkStatus[]): Promise<void> => {
+    await updatePod(pod, (fresh) => {
+      const status = { [NETWORK_STATUS_ANNOTATION]: renderNetworkStatus(networks) };
+      const metadata = { ...fresh.metadata, annotations: { ...fresh.metadata.annotations, ...status } };
+      return cluster.update(PODS, { ...fresh, metadata });
+    });
+    const links = networks.flatMap((network) => (network.default ? [] : [network.interface]));
+    if (links.length === 0) return;
+    await updateVmi(pod, (vmi) => ({
+      ...vmi,
+      status: { ...vmi.status, interfaces: attachedInterfaces(vmi.spec.networks ?? [], links) },
+    }));
+  };
+
   const reportRunning = async (
     pod: Pod,
     plan: Plan,
+    attached: readonly string[],
     accelerator: Accelerator | undefined,
     guest: GuestState,
   ): Promise<Vmi | undefined> => {
@@ -198,6 +240,7 @@ export function podRunner(environment: ControllerEnvironment, options: PodRunner
         nodeName,
         pod,
         plan,
+        attached,
         guest,
         registry,
         now: environment.now(),
@@ -216,6 +259,12 @@ export function podRunner(environment: ControllerEnvironment, options: PodRunner
       const conditions = setCondition(fresh.status?.conditions ?? [], condition, environment.now());
       return { ...fresh, status: { ...fresh.status, conditions } };
     });
+  };
+
+  const attachedLinks = async (pod: Pod): Promise<readonly string[]> => {
+    const fresh = await cluster.get<Pod>({ resource: PODS, ...splitKey(keyOf(pod)) });
+    const status = fresh?.metadata.annotations?.[NETWORK_STATUS_ANNOTATION];
+    return parseNetworkStatus(status).flatMap((network) => (network.default ? [] : [network.interface]));
   };
 
   const storedPlan = (identity: PodIdentity): Plan => {
@@ -263,7 +312,16 @@ export function podRunner(environment: ControllerEnvironment, options: PodRunner
 
   return {
     name: "pod",
-    watches: [{ resource: PODS, keysOf: (object) => [keyOf(object)] }],
+    watches: [
+      { resource: PODS, keysOf: (object) => [keyOf(object)] },
+      {
+        resource: NADS,
+        keysOf: () => {
+          for (const go of [...waiting.values()]) go();
+          return [];
+        },
+      },
+    ],
     reconcile,
     letGo: async () => {
       leaving.abort();

@@ -36,6 +36,8 @@ export interface RunningFacts {
   readonly nodeName: string;
   readonly pod: Pod;
   readonly plan: Plan;
+  /** Links of the pod's secondary networks, by its network-status. */
+  readonly attached: readonly string[];
   readonly accelerator?: Accelerator;
   readonly guest: GuestState;
   readonly registry: BindingRegistry;
@@ -58,7 +60,12 @@ export function runningStatus(vmi: Vmi, facts: RunningFacts): VmiStatus {
     conditions: conditions(status, facts),
     interfaces: vmiInterfaces(
       plan,
-      { domainRunning: true, agent: guest.agent.interfaces, leased: guest.leases.map(({ ip }) => ip) },
+      {
+        domainRunning: true,
+        agent: guest.agent.interfaces,
+        leased: guest.leases.map(({ ip }) => ip),
+        attached: facts.attached,
+      },
       facts.registry,
     ),
   };

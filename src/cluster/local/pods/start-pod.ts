@@ -7,9 +7,11 @@ import { messageOf, PodtapError } from "../../../base/errors.ts";
 import type { Problem } from "../../../base/problem.ts";
 import type { Accelerator } from "../../../domain/devices.ts";
 import type { Plan } from "../../../plan/plan.ts";
+import type { NetworkStatus } from "../../multus/network-status.ts";
 import type { PodIdentity, PodMachine } from "./machine.ts";
 
 export interface StartedPod {
+  readonly networks: readonly NetworkStatus[];
   readonly plan: Plan;
   readonly accelerator: Accelerator;
 }
@@ -17,25 +19,32 @@ export interface StartedPod {
 /** Says what has been reached; reasons are the events' reasons. */
 export type Milestone = (reason: string, message: string) => void;
 
+export interface StartReport {
+  readonly milestone: Milestone;
+  /** Before phase 1, so that it is known also when that fails. */
+  attached(networks: readonly NetworkStatus[]): Promise<void>;
+}
+
 export async function startPod(
   machine: PodMachine,
   pod: PodIdentity,
   vmi: Vmi,
-  milestone: Milestone,
+  report: StartReport,
   signal: AbortSignal,
 ): Promise<StartedPod> {
+  const { milestone } = report;
   const failed = new AbortController();
   const disks = prepareDisks(machine, pod, vmi, milestone, AbortSignal.any([signal, failed.signal]));
   // A failure here is reported below; until then it must not count as unhandled.
   disks.catch(() => undefined);
   try {
-    const plan = await startNetwork(machine, pod, vmi, milestone);
+    const { plan, networks } = await startNetwork(machine, pod, vmi, report);
     await disks;
     signal.throwIfAborted();
     const accelerator = await machine.startGuest(pod, vmi, signal);
     const name = accelerator.type === "kvm" ? "KVM" : "TCG";
     milestone("Started", `guest started under ${name}: ${accelerator.reason}`);
-    return { plan, accelerator };
+    return { networks, plan, accelerator };
   } catch (thrown) {
     // Nothing of this start is under way any more when the caller takes it down.
     failed.abort();
@@ -60,24 +69,41 @@ async function startNetwork(
   machine: PodMachine,
   pod: PodIdentity,
   vmi: Vmi,
-  milestone: Milestone,
-): Promise<Plan> {
+  { milestone, attached }: StartReport,
+): Promise<Pick<StartedPod, "plan" | "networks">> {
   await machine.startSandbox(pod, vmi);
   milestone("SandboxCreated", `sandbox ${pod.name}`);
-  const ips = await machine.attachNetwork(pod, vmi);
-  milestone("NetworkAttached", `pod network attached: ${ips.join(", ") || "no address"}`);
+  const made = await machine.attachNetworks(pod, vmi);
+  const networks = made.map(({ status }) => status);
+  await attached(networks);
+  milestone("NetworkAttached", networks.map(attachedText).join("; "));
+  for (const { status, notes } of made) {
+    for (const note of notes) milestone("NetworkAdapted", `${status.name}: ${note}`);
+  }
   const wired = await machine.wire(pod, vmi);
   if (!wired.ok) throw planFailure(wired.problems);
   const { plan, changes, milliseconds } = wired.value;
   const bindings = plan.nics.map((nic) => `${nic.name} by ${nic.bindingName}`).join(", ") || "no NIC";
   milestone("Wired", `wired ${bindings}: ${changes} changes in ${milliseconds.toFixed(1)} ms`);
-  return plan;
+  return { plan, networks };
+}
+
+function attachedText({ name, interface: link, ips, default: primary }: NetworkStatus): string {
+  const addresses = ips?.join(", ") ?? "no address";
+  const which = primary && !name.includes("/") ? "pod network" : `${name} as ${link}`;
+  return `${which} attached: ${addresses}`;
 }
 
 /** The reason that KubeVirt or Kubernetes would give, for conditions and events. */
 export function failureReason(thrown: unknown): string {
   if (thrown instanceof PodtapError && thrown.code.startsWith("PT-IMAGE-")) return "ErrImagePull";
-  return "FailedStart";
+  // The kubelet's, when CNI or Multus fails.
+  return isAboutNetworks(thrown) ? "FailedCreatePodSandBox" : "FailedStart";
+}
+
+/** A change of NADs may help. */
+export function isAboutNetworks(thrown: unknown): boolean {
+  return thrown instanceof PodtapError && /^PT-(NAD|CNI)-/.test(thrown.code);
 }
 
 /** What failed and what to do, in one line. */
