@@ -1,7 +1,9 @@
 /** Commands that look and change nothing: get, describe, validate, plan, dumpxml, logs, bench. */
-import { type Command, Option } from "commander";
-import { DEFAULT_SETTINGS } from "../../api/settings.ts";
+import { type Command, InvalidArgumentError, Option } from "commander";
+import { DEFAULT_SETTINGS } from "../../bindings/settings.ts";
+import { WANTS } from "../../report/choose.ts";
 import type { BenchOptions } from "./bench.ts";
+import type { ChooseOptions } from "./choose.ts";
 import {
   duration,
   examples,
@@ -22,6 +24,7 @@ export function declareLook(program: Command, run: Run): void {
   declareGet(program, run);
   declareValidate(program, run);
   declarePlan(program, run);
+  declareChoose(program, run);
   declareLogs(program, run);
   declareBench(program, run);
 }
@@ -120,6 +123,33 @@ function declarePlan(program: Command, run: Run): void {
     { does: "The NIC as libvirt sees it", command: "dumpxml web | grep -A9 '<interface'" },
     { does: "What a manifest leads to, offline", command: "dumpxml -f vm.yaml" },
   );
+}
+
+function declareChoose(program: Command, run: Run): void {
+  examples(
+    program
+      .command("choose")
+      .argument("[files...]", "manifests: files, folders, or - for stdin")
+      .description("which binding fits each NIC: the reason, the price, and what is ruled out and why")
+      .addOption(fileOption())
+      .addOption(namespaceOption())
+      .option("--want <wishes>", `what it must be, separated by commas: ${WANTS.join(", ")}`, wishes)
+      .option("--ask", "ask for the wishes one by one")
+      .addOption(outputOption("text", "wide", "json", "yaml").default("text"))
+      .action((files: readonly string[], options: ChooseOptions) =>
+        run(async (context) => (await import("./choose.ts")).choose(context, files, options)),
+      ),
+    { does: "What fits this manifest on this host?", command: "choose vm.yaml" },
+    { does: "The guest must be reachable directly, and fast", command: "choose vm.yaml --want direct,speed" },
+    { does: "Be asked, and then choose", command: "choose -f vm.yaml --ask" },
+  );
+}
+
+function wishes(value: string): readonly string[] {
+  const words = value.split(",").map((word) => word.trim());
+  const unknown = words.find((word) => !WANTS.includes(word));
+  if (unknown !== undefined) throw new InvalidArgumentError(`${unknown} is none of ${WANTS.join(", ")}.`);
+  return words;
 }
 
 function declareLogs(program: Command, run: Run): void {
