@@ -10,7 +10,7 @@ export interface NftChain {
   /** Absent for a regular chain. */
   readonly hook?: {
     readonly type: "filter" | "nat" | "route";
-    readonly hook: "prerouting" | "input" | "forward" | "output" | "postrouting" | "ingress";
+    readonly hook: "prerouting" | "input" | "forward" | "output" | "postrouting" | "ingress" | "egress";
     readonly priority: number;
     readonly policy?: "accept" | "drop";
     /** netdev only. */

@@ -13,6 +13,7 @@ import { linkSettings, missingLink } from "./diff-links.ts";
 import { podNicSettings, stepAside } from "./diff-pod-nic.ts";
 import type { Observed, ObservedNftTable } from "./observed.ts";
 import type { LinkPlan, OwnLinkPlan, Plan, PodNicPlan, RedirectPlan } from "./plan.ts";
+import { redirectDigest } from "./redirect-digest.ts";
 import type { Step } from "./step.ts";
 
 /**
@@ -28,10 +29,18 @@ export function diffPlan(
   const own = links.filter(isOwn);
   const podNics = links.filter(isPodNic);
   const sysctls = plan.nics.flatMap((nic) => nic.sysctls);
+  const tables = plan.nics.flatMap((nic) => nic.nft).filter((table) => !isInPlace(table, observed, applied));
+  const hooksOwn = ({ chains }: NftTable): boolean =>
+    chains.some(({ hook }) => own.some(({ name }) => name === hook?.device));
   return [
-    ...missingTables(plan, observed, applied),
+    ...replaceTables(
+      tables.filter((table) => !hooksOwn(table)),
+      observed,
+    ),
     ...podNics.flatMap((nic) => stepAside(nic, observed)),
     ...own.flatMap((link) => missingLink(link, observed)),
+    // Kernels before 6.16 hook only a link that is there; nobody is behind it yet.
+    ...replaceTables(tables.filter(hooksOwn), observed),
     ...sysctls
       .filter(({ key, value }) => observed.sysctls[key] !== value)
       .map(({ key, value }): Step => ({ op: "sysctl.set", key, value })),
@@ -81,12 +90,7 @@ export function teardownSteps(plan: Plan, observed: Observed): readonly Step[] {
   ];
 }
 
-function missingTables(
-  plan: Plan,
-  observed: Observed,
-  applied: readonly ObservedNftTable[],
-): readonly Step[] {
-  const tables = plan.nics.flatMap((nic) => nic.nft).filter((table) => !isInPlace(table, observed, applied));
+function replaceTables(tables: readonly NftTable[], observed: Observed): readonly Step[] {
   if (tables.length === 0) return [];
   const fresh = !tables.some((table) => observed.nft.some((there) => sameTable(table, there)));
   return [{ op: "nft.replace", tables, ...(fresh && { fresh }) }];
@@ -117,14 +121,9 @@ function missingRedirect(link: LinkPlan, observed: Observed): readonly Step[] {
   const redirect = redirectOf(link);
   if (redirect === undefined) return [];
   const there = observed.redirects[link.name] ?? null;
-  if (there !== null && sameRedirect(redirect, there)) return [];
+  // The digest covers it all; where a link was made anew the filter still names the one that is gone.
+  if (there?.to === redirect.to && there.digest === redirectDigest(redirect)) return [];
   return [{ op: "redirect.set", link: link.name, redirect }];
-}
-
-function sameRedirect(a: RedirectPlan, b: RedirectPlan): boolean {
-  return (
-    a.to === b.to && a.classifier === b.classifier && JSON.stringify(a.local) === JSON.stringify(b.local)
-  );
 }
 
 function macsBehind(link: LinkPlan): readonly Mac[] {

@@ -2,7 +2,7 @@
 import type { Cidr, Ip } from "../base/ip.ts";
 import type { Mac } from "../base/mac.ts";
 import type { NftTableId } from "../nft/model.ts";
-import type { BridgePortPlan, MacvlanMode, RedirectPlan } from "./plan.ts";
+import type { BridgePortPlan, Classifier, MacvlanMode } from "./plan.ts";
 
 export interface ObservedLink {
   readonly index: number;
@@ -51,6 +51,14 @@ export interface ObservedFdbEntry {
   readonly mac: Mac;
 }
 
+export interface ObservedRedirect {
+  /** `if7` where the link with that index is gone; the new one of its name has another. */
+  readonly to: string;
+  readonly classifier: Classifier;
+  /** Of the plan it was made from (redirectDigest); empty where filters of the set are missing. */
+  readonly digest: string;
+}
+
 export interface ObservedNftTable extends NftTableId {
   /** Digest of the kernel's listing without handles and counters. */
   readonly digest: string;
@@ -68,7 +76,7 @@ export interface Observed {
   /** Static entries only. */
   readonly fdb: readonly ObservedFdbEntry[];
   /** Of links that were asked for; null where we redirect nothing. */
-  readonly redirects: Readonly<Record<string, RedirectPlan | null>>;
+  readonly redirects: Readonly<Record<string, ObservedRedirect | null>>;
 }
 
 /** A namespace without anything. */

@@ -46,6 +46,20 @@ export interface RedirectPlan {
   readonly classifier: Classifier;
   /** Left to the pod's stack and packet sockets, not redirected. */
   readonly local: readonly LocalTraffic[];
+  /** Only their frames are redirected. What else comes is left too: nft's ingress hook names, counts and drops it. */
+  readonly senders?: SenderPlan;
+}
+
+/** Who may send, as parts/anti-spoof.ts says it in rules: a frame is redirected if and only if those let it pass. */
+export interface SenderPlan {
+  readonly mac: Mac;
+  /** Absent: any protocol, any address. */
+  readonly ip?: {
+    readonly v4: readonly (Ip | Cidr)[];
+    readonly v6: readonly (Ip | Cidr)[];
+    /** May not be claimed by neighbour advertisement. */
+    readonly routers: readonly Ip[];
+  };
 }
 
 export type Classifier = "bpf" | "matchall" | "u32";
