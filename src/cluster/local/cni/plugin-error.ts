@@ -74,6 +74,11 @@ const CAUSES: readonly (readonly [RegExp, (plugin: string, said: string) => stri
     /failed to lookup (master|.*link)|link not found|no such network interface/i,
     () => "the configuration names a link that this host has not; see `ip link`",
   ],
+  [
+    /could not set bridge's mac/i,
+    () =>
+      "the bridge was made without an address and has no port, so it has no MAC to keep: `ip link delete` it, the plugin makes it anew",
+  ],
   [/failed to find plugin/i, () => "a plugin that this one calls, usually ipam, is not installed"],
   [/dhcp\.sock|dial unix/i, () => "the plugin's daemon does not run: `/usr/lib/cni/dhcp daemon`"],
   [
