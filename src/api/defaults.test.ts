@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { DEFAULT_SETTINGS, STRICT_SETTINGS } from "../bindings/settings.ts";
 import {
   effectiveVmiSpec,
   hostnameOf,
@@ -11,7 +12,6 @@ import {
 } from "./defaults.ts";
 import { launcherLabels, selects, vmiId } from "./launcher-labels.ts";
 import { sanitiseCidr, sanitiseIp } from "./sanitise.ts";
-import { DEFAULT_SETTINGS, STRICT_SETTINGS } from "./settings.ts";
 import type { DomainSpec, VirtualMachine, VmiSpec } from "./types.ts";
 
 const bare: VmiSpec = { domain: { devices: {} } };
@@ -66,6 +66,9 @@ test("every spelling becomes today's", () => {
             { name: "b", slirp: {} },
             { name: "c", passt: {} },
             { name: "d", macvtap: {} },
+            { name: "e", binding: { name: "managedtap" } },
+            { name: "f", binding: { name: "passt" } },
+            { name: "g", binding: { name: "other" } },
           ],
           disks: [{ name: "empty", cdrom: {} }],
         },
@@ -82,6 +85,9 @@ test("every spelling becomes today's", () => {
     { name: "b", binding: { name: "slirp" } },
     { name: "c", passtBinding: {} },
     { name: "d", binding: { name: "macvtap" } },
+    { name: "e", binding: { name: "managed-tap" } },
+    { name: "f", passtBinding: {} },
+    { name: "g", binding: { name: "other" } },
   ]);
   assert.deepEqual(full.networks?.[0]?.pod, {
     vmIPv6NetworkCIDR: "fd10::/64",

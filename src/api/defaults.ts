@@ -3,6 +3,7 @@
  * `pkg/defaults`), and one spelling for what can be written in two ways. The input stays as it is.
  */
 import { type Cidr, familyOf, parseCidr } from "../base/ip.ts";
+import { askingKeys, type BindingAdmission, methodFields, ownPrivateNetwork } from "./binding-admission.ts";
 import type { OwnerReference } from "./object.ts";
 import { quantityValue } from "./quantity.ts";
 import { sanitiseCidr, sanitiseIp } from "./sanitise.ts";
@@ -38,7 +39,8 @@ export function needsDefaultNic({ networks, domain }: NicLists): boolean {
 
 export function withDefaultNic<T extends NicLists>(spec: T, settings: Settings): T {
   if (!needsDefaultNic(spec)) return spec;
-  const iface: InterfaceSpec = { name: "default", [settings.defaultBinding]: {} };
+  const binding = settings.known.find(({ method }) => method === settings.defaultBinding);
+  const iface: InterfaceSpec = { name: "default", ...(binding && methodFields(binding)) };
   return {
     ...spec,
     networks: [{ name: "default", pod: {} }],
@@ -49,7 +51,9 @@ export function withDefaultNic<T extends NicLists>(spec: T, settings: Settings):
 /** What runs: every default filled in, every spelling today's. Meant for a spec without errors. */
 export function effectiveVmiSpec(spec: VmiSpec, settings: Settings): VmiSpec {
   const full = withDefaultNic(spec, settings);
-  const interfaces = (full.domain.devices.interfaces ?? []).map((iface) => todaysInterface(iface));
+  const interfaces = (full.domain.devices.interfaces ?? []).map((iface) =>
+    todaysInterface(iface, settings.known),
+  );
   const memory = full.domain.memory?.guest ?? full.domain.resources?.requests?.["memory"];
   return {
     ...full,
@@ -61,33 +65,44 @@ export function effectiveVmiSpec(spec: VmiSpec, settings: Settings): VmiSpec {
       devices: { ...full.domain.devices, interfaces, ...disksOf(full) },
       ...firmwareOf(full.domain),
     },
-    networks: (full.networks ?? []).map((network) => effectiveNetwork(network, interfaces)),
+    networks: (full.networks ?? []).map((network) => effectiveNetwork(network, interfaces, settings.known)),
     ...(full.volumes === undefined ? {} : { volumes: full.volumes.map(effectiveVolume) }),
     ...dnsOf(full),
     terminationGracePeriodSeconds: full.terminationGracePeriodSeconds ?? GRACE_SECONDS,
   };
 }
 
-/** Old spellings become today's; NTP servers lose leading zeros. */
-function todaysInterface(iface: InterfaceSpec): InterfaceSpec {
-  const { slirp, macvtap, passt, ...rest } = iface;
-  const plugin = slirp !== undefined ? "slirp" : macvtap !== undefined ? "macvtap" : undefined;
-  const dhcp = rest.dhcpOptions;
+/** Every spelling of a binding becomes today's; NTP servers lose leading zeros. */
+function todaysInterface(iface: InterfaceSpec, known: readonly BindingAdmission[]): InterfaceSpec {
+  const asked = known
+    .map((binding) => ({
+      binding,
+      keys: askingKeys(binding, iface).filter((key) => !(key in methodFields(binding)) || key === "binding"),
+    }))
+    .filter(({ keys }) => keys.length > 0);
+  const gone = new Set(asked.flatMap(({ keys }) => keys));
+  const rest = Object.fromEntries(Object.entries(iface).filter(([key]) => !gone.has(key)));
+  const dhcp = iface.dhcpOptions;
   return {
-    ...rest,
-    ...(plugin === undefined ? {} : { binding: { name: plugin } }),
-    ...(passt === undefined ? {} : { passtBinding: {} }),
+    ...(rest as InterfaceSpec),
+    ...Object.assign({}, ...asked.map(({ binding }) => methodFields(binding))),
     ...(dhcp?.ntpServers === undefined
       ? {}
       : { dhcpOptions: { ...dhcp, ntpServers: dhcp.ntpServers.map(sanitiseIp) } }),
   };
 }
 
-/** `masquerade.cidr` goes where KubeVirt has it; an IPv6 one sets the IPv6 network. */
-function effectiveNetwork(network: NetworkSpec, interfaces: readonly InterfaceSpec[]): NetworkSpec {
+/** A private network that is named in podtap's way goes where KubeVirt has it; an IPv6 one sets the IPv6 network. */
+function effectiveNetwork(
+  network: NetworkSpec,
+  interfaces: readonly InterfaceSpec[],
+  known: readonly BindingAdmission[],
+): NetworkSpec {
   if (network.pod === undefined) return network;
   const written = network.pod.vmNetworkCIDR;
-  const cidr = parseCidr(interfaces.find(({ name }) => name === network.name)?.masquerade?.cidr ?? "");
+  const iface = interfaces.find(({ name }) => name === network.name);
+  const own = iface && known.flatMap((binding) => ownPrivateNetwork(binding, iface) ?? [])[0];
+  const cidr = own && parseCidr(own.text);
   return {
     ...network,
     pod: {

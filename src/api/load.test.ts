@@ -2,7 +2,12 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import type { Problem } from "../base/problem.ts";
-import { loadManifests } from "./load.ts";
+import { KNOWN_BINDINGS } from "../bindings/admission.ts";
+import { type Loaded, loadManifests as loadWith, type ManifestFile } from "./load.ts";
+
+function loadManifests(files: readonly ManifestFile[]): Loaded {
+  return loadWith(files, KNOWN_BINDINGS);
+}
 
 const HEAD = "apiVersion: kubevirt.io/v1\nkind: VirtualMachineInstance\nmetadata:\n  name: vm\n";
 /** A VMI whose spec has these lines, indented by two; line 5 is `spec:`. */

@@ -4,6 +4,8 @@
  * problem with file, line and column.
  */
 import type { Problem } from "../base/problem.ts";
+import type { BindingAdmission } from "./binding-admission.ts";
+import { type FieldTable, fieldTable } from "./field-table.ts";
 import { errorAt, type Finding, warningAt } from "./finding.ts";
 import { judgeKind } from "./kinds.ts";
 import type { KubeObject } from "./object.ts";
@@ -33,7 +35,9 @@ export interface Loaded {
   readonly problems: readonly Problem[];
 }
 
-export function loadManifests(files: readonly ManifestFile[]): Loaded {
+/** `bindings`: those whose method keys an interface may have. */
+export function loadManifests(files: readonly ManifestFile[], bindings: readonly BindingAdmission[]): Loaded {
+  const table = fieldTable(bindings);
   const objects: LoadedObject[] = [];
   const problems: Problem[] = [];
   for (const file of files) {
@@ -48,7 +52,7 @@ export function loadManifests(files: readonly ManifestFile[]): Loaded {
     }
     for (const document of documents) {
       for (const part of unfold(document.value, [])) {
-        const loaded = loadObject(part.value, part.path, document, file.name);
+        const loaded = loadObject(part.value, part.path, document, file.name, table);
         problems.push(...loaded.problems);
         if (loaded.object !== undefined) objects.push(loaded.object);
       }
@@ -58,8 +62,8 @@ export function loadManifests(files: readonly ManifestFile[]): Loaded {
 }
 
 /** An object that somebody else has parsed, as an API server's request body. */
-export function checkObject(value: unknown): Shape {
-  return shapeOf(value, () => false);
+export function checkObject(value: unknown, bindings: readonly BindingAdmission[]): Shape {
+  return shapeOf(value, () => false, fieldTable(bindings));
 }
 
 interface Part {
@@ -82,9 +86,10 @@ function loadObject(
   root: Path,
   document: YamlDocument,
   file: string,
+  table: FieldTable,
 ): { readonly object?: LoadedObject; readonly problems: readonly Problem[] } {
   const locate = (path: Path): TextPosition => document.locate([...root, ...path]);
-  const shape = shapeOf(value, (path) => document.isPlain([...root, ...path]));
+  const shape = shapeOf(value, (path) => document.isPlain([...root, ...path]), table);
   const problems = shape.findings.map((finding) => toProblem(finding, shape.label, { file, locate }));
   if (shape.object === undefined) return { problems };
   return { object: { object: shape.object, file, ruined: shape.ruined, locate }, problems };
@@ -97,7 +102,7 @@ interface Shape {
   readonly ruined: readonly Path[];
 }
 
-function shapeOf(value: unknown, isPlain: (path: Path) => boolean): Shape {
+function shapeOf(value: unknown, isPlain: (path: Path) => boolean, table: FieldTable): Shape {
   if (!isPlainObject(value)) {
     const message = "this document is no map, so it is no Kubernetes object";
     const hint = "A manifest begins with `apiVersion:` and `kind:`.";
@@ -115,7 +120,7 @@ function shapeOf(value: unknown, isPlain: (path: Path) => boolean): Shape {
     const finding = make({ code, at: [field], reason: "FieldValueNotSupported", message, hint });
     return { label: named, findings: [finding], ruined: [[]] };
   }
-  const structure = checkStructure(value, kind, { root: `${kind}`, isPlain });
+  const structure = checkStructure(value, kind, { table, root: `${kind}`, isPlain });
   return {
     object: structure.value as KubeObject,
     label: named,

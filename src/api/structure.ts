@@ -8,8 +8,7 @@
  * not asked.
  */
 
-import { isActedOn } from "./acted-on.ts";
-import { type Fields, type FieldType, fieldsOf, placeOfField } from "./field-table.ts";
+import type { Fields, FieldTable, FieldType } from "./field-table.ts";
 import { errorAt, type Finding, warningAt } from "./finding.ts";
 import type { Path } from "./path.ts";
 import { isQuantity } from "./quantity.ts";
@@ -22,6 +21,7 @@ export interface Structure {
 }
 
 export interface StructureOptions {
+  readonly table: FieldTable;
   /** For messages: `VirtualMachine`. */
   readonly root: string;
   /** Is the value there unquoted YAML? */
@@ -62,7 +62,7 @@ class Walk {
   check(value: unknown, type: string, path: Path, acting: boolean): unknown {
     if (type.endsWith("[]")) return this.#list(value, type.slice(0, -2), path, acting);
     if (type.startsWith("{}")) return this.#map(value, type.slice(2), path);
-    const fields = fieldsOf(type);
+    const fields = this.#options.table.fieldsOf(type);
     return fields === undefined
       ? this.#scalar(value, type, path)
       : this.#struct(value, type, fields, path, acting);
@@ -95,7 +95,8 @@ class Walk {
       const given = Object.hasOwn(value, name) ? (value[name] ?? undefined) : undefined;
       if (given === undefined) this.#missing(name, path);
       // Go's zero value, so that rules need not ask whether there is a name.
-      if (fieldsOf(type) === undefined) entries.set(name, zeroOf(type));
+      if (this.#options.table.fieldsOf(type) === undefined)
+        entries.set(name, zeroOf(type, this.#options.table));
     }
   }
 
@@ -127,15 +128,15 @@ class Walk {
 
   #whereInstead(name: string, near: string | undefined, fields: Fields, type: string): string {
     if (near !== undefined) return `Did you mean \`${near}\`?`;
-    const place = placeOfField(name, this.#options.root);
+    const place = this.#options.table.placeOfField(name, this.#options.root);
     if (place !== undefined) return `\`${name}\` belongs at ${place}: check the indentation.`;
     if (fields.size === 0) return "This takes no fields: write {}.";
     return `Fields of ${type}: ${[...fields.keys()].slice(0, 20).join(", ")}${fields.size > 20 ? ", …" : ""}.`;
   }
 
-  /** `masquerade:` with nothing behind it is null, and null is "not set": a trap where presence is the meaning. */
+  /** `bridge:` with nothing behind it is null, and null is "not set": a trap where presence is the meaning. */
   #nullField(type: string, at: Path): void {
-    const fields = fieldsOf(type);
+    const fields = this.#options.table.fieldsOf(type);
     if (fields === undefined || type === "ObjectMeta") return;
     this.findings.push(
       warningAt({
@@ -148,7 +149,7 @@ class Walk {
   }
 
   #noteInert(type: string, field: string, at: Path): boolean {
-    if (isActedOn(type, field)) return true;
+    if (this.#options.table.isActedOn(type, field)) return true;
     const key = `${type}.${field}`;
     if (!this.#inert.has(key)) {
       this.#inert.add(key);
@@ -194,7 +195,9 @@ class Walk {
       return undefined;
     }
     // A dropped item keeps its place, so that indexes in later messages stay true.
-    return value.map((inner, i) => this.check(inner, item, [...path, i], acting) ?? zeroOf(item));
+    return value.map(
+      (inner, i) => this.check(inner, item, [...path, i], acting) ?? zeroOf(item, this.#options.table),
+    );
   }
 
   #map(value: unknown, item: string, path: Path): unknown {
@@ -305,11 +308,13 @@ export function isPlainObject(value: unknown): value is Record<string, unknown> 
 }
 
 /** What Go has where nothing was decoded: required scalars are there, and empty. */
-function zeroOf(type: string): unknown {
-  const fields = fieldsOf(type);
+function zeroOf(type: string, table: FieldTable): unknown {
+  const fields = table.fieldsOf(type);
   if (fields === undefined) return type === "int" ? 0 : "";
-  const required = [...fields].filter(([, field]) => field.required && fieldsOf(field.type) === undefined);
-  return Object.fromEntries(required.map(([name, field]) => [name, zeroOf(field.type)]));
+  const required = [...fields].filter(
+    ([, field]) => field.required && table.fieldsOf(field.type) === undefined,
+  );
+  return Object.fromEntries(required.map(([name, field]) => [name, zeroOf(field.type, table)]));
 }
 
 function describe(value: unknown): string {

@@ -24,7 +24,10 @@ export interface DhcpOptionsSpec {
   readonly privateOptions?: readonly { readonly option: number; readonly value: string }[];
 }
 
-/** `spec.domain.devices.interfaces[]`. The binding is the one method key that is present. */
+/**
+ * `spec.domain.devices.interfaces[]`: what every NIC may say, and by which key it asks for its binding: `binding`,
+ * or one of the bindings' own, whose value only that binding's folder reads.
+ */
 export interface InterfaceSpec {
   readonly name: string;
   readonly model?: string;
@@ -37,15 +40,9 @@ export interface InterfaceSpec {
   readonly ports?: readonly PortSpec[];
   readonly portRanges?: readonly PortRangeSpec[];
   readonly dhcpOptions?: DhcpOptionsSpec;
-  readonly bridge?: object;
-  /** The seeds' spelling puts the private network here; KubeVirt's is on the network. */
-  readonly masquerade?: { readonly cidr?: string };
-  readonly sriov?: object;
-  readonly passtBinding?: object;
-  readonly slirp?: object;
-  readonly macvtap?: object;
-  readonly passt?: object;
   readonly binding?: { readonly name: string };
+  /** Method keys (binding-admission.ts); presence is the meaning, `{}` the usual value. */
+  readonly [methodKey: string]: unknown;
 }
 
 export interface NetworkSpec {

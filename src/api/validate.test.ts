@@ -2,7 +2,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Problem } from "../base/problem.ts";
-import { DEFAULT_SETTINGS, type Settings, STRICT_SETTINGS } from "./settings.ts";
+import { KNOWN_BINDINGS } from "../bindings/admission.ts";
+import { DEFAULT_SETTINGS, STRICT_SETTINGS } from "../bindings/settings.ts";
+import { withDefaultNic } from "./defaults.ts";
+import type { Settings } from "./settings.ts";
 import { admitObject, hasErrors, validateManifests, validateObject } from "./validate.ts";
 
 interface Parts {
@@ -130,8 +133,118 @@ test("bindings and plugins: what there is, the settings say", () => {
   assert.deepEqual(codes(vmi({ iface: "binding: {name: p}" }), { ...DEFAULT_SETTINGS, plugins: ["p"] }), []);
   assert.deepEqual(codes(vmi({ iface: "slirp: {}" })), [
     `warning PT-C-1 ${NIC}.slirp`,
+    `warning PT-EARLY-27 ${NIC}`,
     `error PT-EARLY-10 ${NIC}.slirp`,
   ]);
+  const [named] = check(vmi({ iface: "binding: {name: managedtap}" }));
+  assert.equal(named?.message, "podtap 0.1 wires masquerade only; managed-tap is not there yet");
+  assert.equal(named?.hint, "Use `masquerade: {}` on this network for now.");
+});
+
+/** As if every binding were wired. */
+const EVERYTHING: Settings = { ...DEFAULT_SETTINGS, bindings: KNOWN_BINDINGS.map(({ method }) => method) };
+
+test("which binding may sit on which network", () => {
+  const pod = "pod: {}";
+  const multus = "multus: {networkName: nad}";
+  const answers = (iface: string, network: string, compat: Settings["compat"] = "podtap") =>
+    check(vmi({ iface: `${iface}, ports: [{port: 80}]`, network }), { ...EVERYTHING, compat })
+      .filter(({ severity }) => severity === "error")
+      .map(({ code, message, hint }) => [code, message, hint]);
+  const instead = "Use `bridge: {}` on a multus network, or put this NIC on `pod: {}`.";
+  for (const [iface, code, title] of [
+    ["masquerade: {}", "PT-NET-12", "Masquerade"],
+    ["passtBinding: {}", "PT-NET-16", "PasstBinding"],
+    ["passt: {}", "PT-NET-16", "PasstBinding"],
+    ["binding: {name: passt}", "PT-EARLY-50", "PasstBinding"],
+    ["binding: {name: slirp}", "PT-EARLY-50", "Slirp"],
+    ["slirp: {}", "PT-EARLY-50", "Slirp"],
+  ] as const) {
+    assert.deepEqual(answers(iface, pod), [], iface);
+    const refused = [[code, `${title} interface only implemented with pod network`, instead]];
+    assert.deepEqual(answers(iface, multus), refused, iface);
+  }
+  const everywhere = ["bridge: {}", "binding: {name: macvtap}", "macvtap: {}"];
+  for (const iface of [...everywhere, "binding: {name: managed-tap}", "binding: {name: tc-redirect}"]) {
+    assert.deepEqual(answers(iface, pod), [], iface);
+    assert.deepEqual(answers(iface, multus), [], iface);
+  }
+  assert.deepEqual(answers("binding: {name: macvtap}", multus, "strict"), []);
+  assert.deepEqual(answers("binding: {name: macvtap}", pod, "strict"), [
+    [
+      "PT-EARLY-50",
+      "Macvtap interface only implemented with Multus network",
+      "Use `masquerade: {}` on the pod network, or give this NIC a multus network.",
+    ],
+  ]);
+  assert.deepEqual(
+    answers("macvtap: {}", multus, "strict").map(([code]) => code),
+    ["PT-NET-11", "PT-C-3"],
+  );
+});
+
+test("what a binding is advised instead depends on what is wired and permitted", () => {
+  const hints = (settings: Partial<Settings>): readonly (string | undefined)[] =>
+    check(vmi({ iface: "ports: [{port: 80}]" }), { ...EVERYTHING, ...settings }).map(({ hint }) => hint);
+  const hint = (pod: string, multus: string): string =>
+    `Say how the NIC is wired: \`${pod}\` on the pod's network, \`${multus}\` elsewhere (with the {}).`;
+  assert.deepEqual(hints({}), [hint("masquerade: {}", "bridge: {}")]);
+  assert.deepEqual(hints({ bindings: ["bridge"] }), [hint("bridge: {}", "bridge: {}")]);
+  assert.deepEqual(hints({ bindings: ["bridge", "macvtap"], offPodNetwork: ["bridge"] }), [
+    hint("binding: {name: macvtap}", "bridge: {}"),
+  ]);
+});
+
+test("rules 11 to 16 go NIC by NIC, as KubeVirt's", () => {
+  const both = 'masquerade: {}, macAddress: "02:00:00:00:00:00"';
+  const interfaces = `[{name: a, ${both}}, {name: b}, {name: c, masquerade: {}}]`;
+  const networks = ["a", "b", "c"].map((name) => `{name: ${name}, multus: {networkName: nad}}`);
+  const found = check(vmi({ interfaces, networks: `[${networks.join(", ")}]` }), EVERYTHING);
+  assert.deepEqual(
+    found.map(({ code, field }) => `${code} ${field.slice(field.indexOf("["))}`),
+    ["PT-NET-12 [0].name", "PT-NET-13 [0].macAddress", "PT-NET-11 [1]", "PT-NET-12 [2].name"],
+  );
+});
+
+test("DHCP options where podtap's DHCP does not serve, and a binding that is kept for old manifests", () => {
+  const of = (method: string): readonly string[] =>
+    codes(
+      vmi({ iface: `${method}, ports: [{port: 80}], dhcpOptions: {ntpServers: [10.0.0.1]}` }),
+      EVERYTHING,
+    );
+  for (const method of ["masquerade: {}", "bridge: {}", "binding: {name: tc-redirect}"]) {
+    assert.deepEqual(of(method), [], method);
+  }
+  for (const method of ["passtBinding: {}", "binding: {name: managed-tap}", "binding: {name: macvtap}"]) {
+    assert.deepEqual(of(method), [`warning PT-EARLY-51 ${NIC}.dhcpOptions`], method);
+  }
+  assert.deepEqual(of("binding: {name: slirp}"), [
+    `warning PT-EARLY-52 ${NIC}.binding`,
+    `warning PT-EARLY-51 ${NIC}.dhcpOptions`,
+  ]);
+});
+
+test("port ranges: where KubeVirt has them, and where podtap has them too", () => {
+  const of = (method: string, compat: Settings["compat"] = "podtap"): readonly string[] =>
+    codes(vmi({ iface: `${method}, portRanges: [{protocol: TCP, start: 1, end: 9}]` }), {
+      ...EVERYTHING,
+      compat,
+    });
+  const refused = [`error PT-NET-40 ${NIC}.name`];
+  assert.deepEqual(of("masquerade: {}", "strict"), []);
+  assert.deepEqual(of("passtBinding: {}"), []);
+  assert.deepEqual(of("passtBinding: {}", "strict"), refused);
+  assert.deepEqual(of("bridge: {}"), refused);
+});
+
+test("the default NIC may be of any binding, however that is spelled", () => {
+  const bare = { domain: { devices: {} } };
+  const nicBy = (defaultBinding: string) =>
+    withDefaultNic(bare, { ...EVERYTHING, defaultBinding }).domain.devices;
+  assert.deepEqual(nicBy("bridge"), { interfaces: [{ name: "default", bridge: {} }] });
+  assert.deepEqual(nicBy("tc-redirect"), {
+    interfaces: [{ name: "default", binding: { name: "tc-redirect" } }],
+  });
 });
 
 test("nothing reaches a guest that declares no port, and the annotation lifts it", () => {
@@ -316,7 +429,7 @@ test("the default NIC may be refused", () => {
   const settings: Settings = {
     ...DEFAULT_SETTINGS,
     defaultBinding: "bridge",
-    permitBridgeOnPodNetwork: false,
+    offPodNetwork: ["bridge"],
   };
   const [problem] = check(bare, settings);
   assert.deepEqual(

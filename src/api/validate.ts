@@ -18,6 +18,7 @@ import {
 } from "./load.ts";
 import type { KubeObject, ObjectMeta } from "./object.ts";
 import { formatPath, isWithin, type Path } from "./path.ts";
+import { advised } from "./rules/binding-methods.ts";
 import { labelProblems, objectNames, primaryInterfaceFits } from "./rules/names.ts";
 import { otherObjectRules } from "./rules/other-objects.ts";
 import { serviceForm, serviceTargets } from "./rules/services.ts";
@@ -34,7 +35,7 @@ export interface Validated {
 }
 
 export function validateManifests(files: readonly ManifestFile[], settings: Settings): Validated {
-  const { objects, problems } = loadManifests(files);
+  const { objects, problems } = loadManifests(files, settings.known);
   const vmis = objects.flatMap((loaded) => vmiOf(loaded, settings) ?? []);
   const admission = objects.flatMap((loaded) =>
     [...objectFindings(loaded, settings), ...serviceFindings(loaded, vmis, settings)].map((finding) =>
@@ -54,7 +55,7 @@ export function admitObject(
   object: unknown,
   settings: Settings,
 ): { readonly object?: KubeObject; readonly problems: readonly Problem[] } {
-  const { object: shaped, findings, ruined, label } = checkObject(object);
+  const { object: shaped, findings, ruined, label } = checkObject(object, settings.known);
   const admission = shaped === undefined ? [] : objectFindings({ object: shaped, ruined }, settings);
   const problems = [...findings, ...admission].map((finding) => toProblem(finding, label));
   return shaped === undefined ? { problems } : { object: shaped, problems };
@@ -136,14 +137,13 @@ function specFindings(
   return [...refused, ...rules.flatMap((rule) => rule(context))];
 }
 
-/** KubeVirt's answer when the default NIC would be a bridge and may not be. */
+/** KubeVirt's answer when the configuration forbids what the default NIC would be. */
 function defaultNicRefused(spec: AdmittedSpec, path: Path, settings: Settings): readonly Finding[] {
-  if (!needsDefaultNic(spec) || settings.defaultBinding !== "bridge" || settings.permitBridgeOnPodNetwork)
-    return [];
+  const { defaultBinding, offPodNetwork } = settings;
+  if (!needsDefaultNic(spec) || !offPodNetwork.includes(defaultBinding)) return [];
   const at = [...path, "domain", "devices"];
-  const message = "bridge interface is not enabled in kubevirt-config";
-  const hint =
-    "Name the NIC: interfaces: [{name: default, masquerade: {}}], networks: [{name: default, pod: {}}].";
+  const message = `${defaultBinding} interface is not enabled in kubevirt-config`;
+  const hint = `Name the NIC: interfaces: [{name: default, ${advised("pod", settings)}}], networks: [{name: default, pod: {}}].`;
   return [errorAt({ code: "PT-EARLY-48", at, message, hint })];
 }
 

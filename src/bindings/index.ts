@@ -1,11 +1,23 @@
-/** The bindings that podtap has. A new one is a folder and a line here. */
+/** The bindings that podtap wires. A new one is a folder, a line here, and its admission in admission.ts. */
+import { askingKeys } from "../api/binding-admission.ts";
 import type { InterfaceSpec } from "../api/types.ts";
 import type { Binding, BindingRegistry } from "../plan/binding.ts";
+import { KNOWN_BINDINGS } from "./admission.ts";
 import { masquerade } from "./masquerade/index.ts";
 
 const bindings: readonly Binding[] = [masquerade];
 
+/** A binding's own spelling says which admission is its. */
+const wired = bindings.flatMap((binding) =>
+  KNOWN_BINDINGS.filter((known) => askingKeys(known, { name: "", ...binding.spelling }).length > 0).map(
+    (admission) => ({ admission, binding }),
+  ),
+);
+
 export const registry: BindingRegistry = {
   all: bindings,
-  of: (nic: InterfaceSpec) => bindings.find(({ bindingName }) => bindingName in nic),
+  of: (nic: InterfaceSpec) => wired.find(({ admission }) => askingKeys(admission, nic).length > 0)?.binding,
 };
+
+/** Method keys, as `Settings` has them. */
+export const WIRED_METHODS: readonly string[] = wired.map(({ admission }) => admission.method);

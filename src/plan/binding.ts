@@ -126,7 +126,7 @@ export interface Binding {
   report(plan: NicPlan, seen: NicEvidence): readonly LabelledAddress[];
 }
 
-/** Given to the planner by the composition root. `of` finds the binding of an interface by its method key. */
+/** Given to the planner by the composition root. `of` finds the binding that an interface asks for. */
 export interface BindingRegistry {
   readonly all: readonly Binding[];
   of(nic: InterfaceSpec): Binding | undefined;

@@ -1,11 +1,11 @@
 /**
- * What KubeVirt accepts in an interface and fails on later, or never notices: PT-EARLY-6 to 10, 21, 22, 41, 42.
+ * What KubeVirt accepts in an interface and fails on later, or never notices: PT-EARLY-6 to 8, 21, 22, 41, 42, 51.
  */
-import { BRIDGE_MAC, type Mac, macToBytes, parseMac } from "../../base/mac.ts";
+import { type Mac, macToBytes, parseMac } from "../../base/mac.ts";
 import { errorAt, type Finding, warningAt } from "../finding.ts";
 import type { Path } from "../path.ts";
-import { RESERVED_MAC_TEXT } from "./interfaces.ts";
-import { bindingKeys, nicsOf, type SpecContext, type SpecRule } from "./spec-context.ts";
+import { bindingIsWired, bindingOf, RESERVED_MAC_TEXT } from "./binding-methods.ts";
+import { nicsOf, type SpecContext, type SpecRule } from "./spec-context.ts";
 
 /** Linux and QEMU: 14 bits. KubeVirt documents the range and does not check it. */
 const ACPI_INDEX_MAX = 16383;
@@ -14,24 +14,26 @@ interface NicMac {
   readonly mac: Mac;
   readonly at: Path;
   readonly text: string;
-  readonly masquerade: boolean;
+  /** What its binding keeps for itself. */
+  readonly reserved: string | undefined;
 }
 
 function macsOf(vmi: SpecContext): readonly NicMac[] {
-  return nicsOf(vmi).flatMap(({ iface, at }) => {
-    const text = iface.macAddress ?? "";
+  return nicsOf(vmi).flatMap((nic) => {
+    const text = nic.iface.macAddress ?? "";
     const mac = parseMac(text);
     if (mac === undefined) return [];
-    return [{ mac, at: [...at, "macAddress"], text, masquerade: iface.masquerade !== undefined }];
+    const reserved = bindingOf(nic, vmi.settings)?.reservedMac;
+    return [{ mac, at: [...nic.at, "macAddress"], text, reserved }];
   });
 }
 
 /** PT-EARLY-6. Rule 13 compares text, so KubeVirt lets other spellings of the address pass. */
 export function reservedMacInAnySpelling(vmi: SpecContext): readonly Finding[] {
   return macsOf(vmi)
-    .filter(({ mac, text, masquerade }) => masquerade && mac === BRIDGE_MAC && text !== BRIDGE_MAC)
-    .map(({ at }) => {
-      const hint = "This is 02:00:00:00:00:00 in another spelling; use 02:00:00:00:00:01 or leave it out.";
+    .filter(({ mac, text, reserved }) => mac === reserved && text !== reserved)
+    .map(({ at, mac }) => {
+      const hint = `This is ${mac} in another spelling; use 02:00:00:00:00:01 or leave it out.`;
       return errorAt({ code: "PT-EARLY-6", at, message: RESERVED_MAC_TEXT, hint });
     });
 }
@@ -60,27 +62,15 @@ export function uniqueMacs(vmi: SpecContext): readonly Finding[] {
   });
 }
 
-/** PT-EARLY-9 and 10: which bindings and plugins there are, the settings say. */
-export function bindingIsWired(vmi: SpecContext): readonly Finding[] {
-  const { bindings, plugins, release } = vmi.settings;
-  const wired = bindings.join(", ");
-  return nicsOf(vmi).flatMap(({ iface, at }) =>
-    bindingKeys(iface, vmi.settings).flatMap((key) => {
-      const reason = "FieldValueNotSupported";
-      if (key === "binding") {
-        const name = iface.binding?.name ?? "";
-        if (plugins.includes(name)) return [];
-        const message = `no binding plugin ${JSON.stringify(name)} is registered; ${release} wires ${wired} only`;
-        const known = plugins.length === 0 ? "" : ` Registered: ${plugins.join(", ")}.`;
-        const hint = `Use one of ${wired}, or register the plugin in the configuration.${known}`;
-        return [errorAt({ code: "PT-EARLY-9", at: [...at, "binding"], reason, message, hint })];
-      }
-      if (bindings.includes(key)) return [];
-      const message = `${release} wires ${wired} only; ${key} is not there yet`;
-      const hint = `Use \`${bindings[0] ?? "masquerade"}: {}\` on a pod network for now.`;
-      return [errorAt({ code: "PT-EARLY-10", at: [...at, key], reason, message, hint })];
-    }),
-  );
+/** PT-EARLY-51: options of a DHCP server that is not there. */
+export function dhcpOptionsHaveUse(vmi: SpecContext): readonly Finding[] {
+  return nicsOf(vmi).flatMap((nic) => {
+    const binding = bindingOf(nic, vmi.settings);
+    if (nic.iface.dhcpOptions === undefined || binding === undefined || binding.dhcpOptions) return [];
+    const message = `podtap's DHCP does not serve a NIC of ${binding.method}, so dhcpOptions have no effect`;
+    const hint = "Remove them, or have the network's own DHCP server hand them out.";
+    return [warningAt({ code: "PT-EARLY-51", at: [...nic.at, "dhcpOptions"], message, hint })];
+  });
 }
 
 /** PT-EARLY-21 and 22. */
@@ -143,6 +133,7 @@ export const EARLY_NIC_RULES: readonly SpecRule[] = [
   unicastMac,
   uniqueMacs,
   bindingIsWired,
+  dhcpOptionsHaveUse,
   acpiIndexes,
   uniquePciAddresses,
   multiqueueNeedsVirtio,

@@ -1,20 +1,12 @@
 /**
  * Admission of `interfaces[]` without their ports: rules 7-16, 26-32 and C1-C4 of KubeVirt's network admitter
- * (binding.go, netiface.go, passt.go, discontinued.go), with its texts.
+ * (netiface.go; the rest in binding-methods.ts), with its texts.
  */
-import { errorAt, type Finding, goQuote, warningAt } from "../finding.ts";
+import type { Nic } from "../binding-admission.ts";
+import { errorAt, type Finding, goQuote } from "../finding.ts";
 import { formatPath } from "../path.ts";
-import { gateIsOn } from "../settings.ts";
-import {
-  bindingKeys,
-  isDefaultNetwork,
-  type Nic,
-  nicsOf,
-  OLD_SPELLING_TODAY,
-  OLD_SPELLINGS,
-  type SpecContext,
-  type SpecRule,
-} from "./spec-context.ts";
+import { methodFits, methodsOf, oldGates, oldSpellings } from "./binding-methods.ts";
+import { isDefaultNetwork, nicsOf, type SpecContext, type SpecRule } from "./spec-context.ts";
 
 const MODELS = ["e1000", "e1000e", "igb", "ne2k_pci", "pcnet", "rtl8139", "virtio"];
 const PCI_ADDRESS = /^[\da-fA-F]{4}:[\da-fA-F]{2}:[\da-fA-F]{2}\.[0-7]$/;
@@ -35,22 +27,31 @@ export function knownState(vmi: SpecContext): readonly Finding[] {
 }
 
 /** Rule 8. */
-export function stateOfSriov(vmi: SpecContext): readonly Finding[] {
-  return each(vmi, ({ iface, at }) => {
-    if (iface.sriov === undefined || (iface.state !== "up" && iface.state !== "down")) return [];
-    const message = `${goQuote(iface.name)} interface's state ${goQuote(iface.state)} is not supported for SR-IOV NICs`;
-    const hint = "Leave state out: the link of an SR-IOV NIC is the network card's own.";
-    return [errorAt({ code: "PT-NET-8", at: [...at, "state"], message, hint })];
+export function linkStateIsSettable(vmi: SpecContext): readonly Finding[] {
+  return each(vmi, (nic) => {
+    const { state } = nic.iface;
+    if (state !== "up" && state !== "down") return [];
+    return methodsOf(nic, vmi.settings).flatMap(({ binding }) => {
+      if (binding === undefined || binding.states.includes(state)) return [];
+      const { title } = binding;
+      const message = `${goQuote(nic.iface.name)} interface's state ${goQuote(state)} is not supported for ${title} NICs`;
+      const hint = `Leave state out: the link of ${/^[aeiou]/i.test(title) || title.startsWith("SR") ? "an" : "a"} ${title} NIC is not podtap's to set.`;
+      return [errorAt({ code: "PT-NET-8", at: [...nic.at, "state"], message, hint })];
+    });
   });
 }
 
 /** Rule 9. */
-export function absentNeedsBridge(vmi: SpecContext): readonly Finding[] {
-  return each(vmi, ({ iface, at }) => {
-    if (iface.state !== "absent" || iface.bridge !== undefined) return [];
-    const message = `${goQuote(iface.name)} interface's state "absent" is supported only for bridge binding`;
-    const hint = "Only a bridge NIC can be unplugged from a running VM; remove the interface instead.";
-    return [errorAt({ code: "PT-NET-9", at: [...at, "state"], message, hint })];
+export function canBeAbsent(vmi: SpecContext): readonly Finding[] {
+  const able = vmi.settings.known.filter(({ states }) => states.includes("absent"));
+  const names = able.map(({ method }) => method).join(" and ");
+  return each(vmi, (nic) => {
+    const methods = methodsOf(nic, vmi.settings);
+    if (nic.iface.state !== "absent") return [];
+    if (methods.some(({ binding }) => binding?.states.includes("absent") === true)) return [];
+    const message = `${goQuote(nic.iface.name)} interface's state "absent" is supported only for ${names} binding`;
+    const hint = `Only a NIC of ${names} can be unplugged from a running VM; remove the interface instead.`;
+    return [errorAt({ code: "PT-NET-9", at: [...nic.at, "state"], message, hint })];
   });
 }
 
@@ -61,74 +62,6 @@ export function absentOffDefaultNetwork(vmi: SpecContext): readonly Finding[] {
     const message = `${goQuote(iface.name)} interface's state "absent" is not supported on default networks`;
     const hint = "The VM's first network cannot be unplugged; use state: down to cut the link.";
     return [errorAt({ code: "PT-NET-10", at: [...at, "state"], message, hint })];
-  });
-}
-
-/** Rule 11. */
-export function exactlyOneBinding(vmi: SpecContext): readonly Finding[] {
-  return each(vmi, ({ iface, at }) => {
-    const keys = bindingKeys(iface, vmi.settings);
-    if (keys.length === 1) return [];
-    const message = `logical ${iface.name} interface must have exactly one binding method or binding plugin`;
-    const hint =
-      keys.length === 0
-        ? "Say how the NIC is wired: `masquerade: {}` on the pod's network, `bridge: {}` elsewhere (with the {})."
-        : `Keep one of ${keys.join(", ")}.`;
-    return [errorAt({ code: "PT-NET-11", at, message, hint })];
-  });
-}
-
-/** Rule 12. */
-export function masqueradeOnPodNetwork(vmi: SpecContext): readonly Finding[] {
-  return each(vmi, ({ iface, at, network }) => {
-    if (iface.masquerade === undefined || network === undefined || network.pod !== undefined) return [];
-    const message = "Masquerade interface only implemented with pod network";
-    const hint = "Use `bridge: {}` on a multus network, or put this NIC on `pod: {}`.";
-    return [errorAt({ code: "PT-NET-12", at: [...at, "name"], message, hint })];
-  });
-}
-
-export const RESERVED_MAC_TEXT =
-  "The requested MAC address is reserved for the in-pod bridge. Please choose another one.";
-
-/** Rule 13. Only this spelling; the others are PT-EARLY-6. */
-export function reservedMac(vmi: SpecContext): readonly Finding[] {
-  return each(vmi, ({ iface, at }) => {
-    if (iface.masquerade === undefined || iface.macAddress !== "02:00:00:00:00:00") return [];
-    const hint = "Use another locally administered address, as 02:00:00:00:00:01, or none.";
-    return [errorAt({ code: "PT-NET-13", at: [...at, "macAddress"], message: RESERVED_MAC_TEXT, hint })];
-  });
-}
-
-/** Rule 14. */
-export function bridgeOnPodNetwork(vmi: SpecContext): readonly Finding[] {
-  if (vmi.settings.permitBridgeOnPodNetwork) return [];
-  return each(vmi, ({ iface, at, network }) => {
-    if (iface.bridge === undefined || network?.pod === undefined) return [];
-    const message = "Bridge on pod network configuration is not enabled under kubevirt-config";
-    const hint = "Use `masquerade: {}`, or permit bridge on the pod network in the configuration.";
-    return [errorAt({ code: "PT-NET-14", at: [...at, "name"], message, hint })];
-  });
-}
-
-/** Rules 15 and 16. */
-export function passtBinding(vmi: SpecContext): readonly Finding[] {
-  const old = vmi.settings.compat === "podtap";
-  return each(vmi, ({ iface, at, network }) => {
-    if (iface.passtBinding === undefined && !(old && iface.passt !== undefined)) return [];
-    const place = [...at, "name"];
-    const findings: Finding[] = [];
-    if (!gateIsOn(vmi.settings, "PasstBinding")) {
-      const message = "PasstBinding feature gate is not enabled";
-      const hint = "Take PasstBinding off the disabled feature gates, or use `masquerade: {}`.";
-      findings.push(errorAt({ code: "PT-NET-15", at: place, message, hint }));
-    }
-    if (network !== undefined && network.pod === undefined) {
-      const message = "PasstBinding interface only implemented with pod network";
-      const hint = "Use `bridge: {}` on a multus network, or put this NIC on `pod: {}`.";
-      findings.push(errorAt({ code: "PT-NET-16", at: place, message, hint }));
-    }
-    return findings;
   });
 }
 
@@ -219,67 +152,12 @@ export function pciAddressForm(vmi: SpecContext): readonly Finding[] {
   });
 }
 
-const OLD_RULES = {
-  slirp: {
-    code: "PT-C-1",
-    gate: undefined,
-    text: "Slirp interface support has been discontinued since v1.3",
-  },
-  passt: { code: "PT-C-2", gate: "Passt", text: "Passt network binding has been discontinued since v1.3" },
-  macvtap: {
-    code: "PT-C-3",
-    gate: "Macvtap",
-    text: "Macvtap network binding has been discontinued since v1.3",
-  },
-} as const;
-
-/** Rules C1, C2 and C3. KubeVirt looks at them on create only, with `spec` as path even for a VM's template. */
-export function oldSpellings(vmi: SpecContext): readonly Finding[] {
-  return each(vmi, ({ iface, at }) =>
-    OLD_SPELLINGS.filter((key) => iface[key] !== undefined).map((key) => {
-      const { code, text } = OLD_RULES[key];
-      const hint = `Write \`${OLD_SPELLING_TODAY[key]}\` instead.`;
-      const place = [...at, key];
-      if (vmi.settings.compat === "strict") {
-        const field = formatPath(["spec", ...place.slice(vmi.path.length)]);
-        return errorAt({ code, at: place, field, message: text, hint });
-      }
-      const message = `\`${key}: {}\` is an old spelling that KubeVirt rejects since v1.3; podtap reads it as \`${OLD_SPELLING_TODAY[key]}\``;
-      return warningAt({ code, at: place, message, hint });
-    }),
-  );
-}
-
-/** Rule C4: the gate is listed and the old field used. Has no path in KubeVirt. */
-export function oldGates(vmi: SpecContext): readonly Finding[] {
-  if (vmi.settings.compat !== "strict") return [];
-  return OLD_SPELLINGS.flatMap((key) => {
-    const { gate } = OLD_RULES[key];
-    const user = nicsOf(vmi).find(({ iface }) => iface[key] !== undefined);
-    if (gate === undefined || user === undefined || vmi.settings.gates[gate] !== true) return [];
-    return [
-      errorAt({
-        code: "PT-C-4",
-        at: [...user.at, key],
-        field: "",
-        reason: "FieldValueNotSupported",
-        message: `${gate} network binding is discontinued since v1.3. Please refer to Kubevirt user guide for alternatives.`,
-        hint: `Remove the gate ${gate}, and write \`${OLD_SPELLING_TODAY[key]}\`.`,
-      }),
-    ];
-  });
-}
-
 export const INTERFACE_RULES: readonly SpecRule[] = [
   knownState,
-  stateOfSriov,
-  absentNeedsBridge,
+  linkStateIsSettable,
+  canBeAbsent,
   absentOffDefaultNetwork,
-  exactlyOneBinding,
-  masqueradeOnPodNetwork,
-  reservedMac,
-  bridgeOnPodNetwork,
-  passtBinding,
+  methodFits,
   uniqueInterfaceNames,
   interfacesHaveNetworks,
   interfaceNameForm,

@@ -2,6 +2,7 @@
  * Admission of `networks[]`: rules 1-6, 17-25 of KubeVirt's network admitter (`pkg/network/admitter`:
  * netsource.go, dra.go, netiface.go), with its texts.
  */
+import { askingKeys, spellingOf } from "../binding-admission.ts";
 import { errorAt, type Finding, goQuote } from "../finding.ts";
 import { formatPath } from "../path.ts";
 import { gateIsOn } from "../settings.ts";
@@ -130,16 +131,19 @@ export function resourceClaimNetworks(vmi: SpecContext): readonly Finding[] {
 
 /** Rule 20. */
 function claimInterfaces(vmi: SpecContext): readonly Finding[] {
+  const able = vmi.settings.known.filter(({ resourceClaims }) => resourceClaims);
   return nicsOf(vmi).flatMap(({ iface, at, network }) =>
-    network?.resourceClaim === undefined || iface.sriov !== undefined || iface.binding !== undefined
+    network?.resourceClaim === undefined ||
+    iface.binding !== undefined ||
+    able.some((binding) => askingKeys(binding, iface).length > 0)
       ? []
       : [
           errorAt({
             code: "PT-NET-20",
             at,
             field: formatPath([...vmi.path, "domain", "devices", "interfaces"]),
-            message: `DRA network ${goQuote(network.name)} requires an SR-IOV or binding plugin interface`,
-            hint: "Write `sriov: {}` or `binding: {name: …}` on this interface.",
+            message: `DRA network ${goQuote(network.name)} requires an ${able.map(({ title }) => title).join(", ")} or binding plugin interface`,
+            hint: `Write ${able.map((binding) => `\`${spellingOf(binding)}\``).join(", ")} or \`binding: {name: …}\` on this interface.`,
           }),
         ],
   );

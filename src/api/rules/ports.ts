@@ -2,11 +2,13 @@
  * Admission of `ports[]` and `portRanges[]`: rules 33-46 of KubeVirt's network admitter (netiface.go), with its
  * texts. Ports of NICs off the pod network are not looked at, as in KubeVirt.
  */
+import { spellingOf } from "../binding-admission.ts";
 import { isPortName } from "../dns-names.ts";
 import { errorAt, type Finding, warningAt } from "../finding.ts";
 import type { Path } from "../path.ts";
 import { gateIsOn } from "../settings.ts";
 import type { PortRangeSpec, PortSpec } from "../types.ts";
+import { methodsOf } from "./binding-methods.ts";
 import { nicsOf, type SpecContext, type SpecRule } from "./spec-context.ts";
 
 const PROTOCOLS = ["TCP", "UDP"];
@@ -94,7 +96,11 @@ export function portRangesGate(vmi: SpecContext): readonly Finding[] {
 
 /** Rules 39 and 40. */
 export function portRangesPlace(vmi: SpecContext): readonly Finding[] {
-  return podNics(vmi).flatMap(({ iface, at }) => {
+  const { known, compat } = vmi.settings;
+  const inKubeVirt = known.filter(({ portRanges }) => portRanges === "strict");
+  const here = compat === "strict" ? inKubeVirt : known.filter(({ portRanges }) => portRanges !== "no");
+  return podNics(vmi).flatMap((nic) => {
+    const { iface, at } = nic;
     if ((iface.portRanges ?? []).length === 0) return [];
     const place = [...at, "name"];
     const findings: Finding[] = [];
@@ -103,9 +109,9 @@ export function portRangesPlace(vmi: SpecContext): readonly Finding[] {
       const hint = "Write the single ports as ranges of one: {protocol: TCP, start: 80, end: 80}.";
       findings.push(errorAt({ code: "PT-NET-39", at: place, message, hint }));
     }
-    if (iface.masquerade === undefined) {
-      const message = "portRanges are only supported on masquerade interfaces";
-      const hint = "Use `masquerade: {}`, or list single ports.";
+    if (!methodsOf(nic, vmi.settings).some(({ binding }) => binding && here.includes(binding))) {
+      const message = `portRanges are only supported on ${inKubeVirt.map(({ method }) => method).join(" and ")} interfaces`;
+      const hint = `Use ${here.map((binding) => `\`${spellingOf(binding)}\``).join(" or ")}, or list single ports.`;
       findings.push(errorAt({ code: "PT-NET-40", at: place, message, hint }));
     }
     return findings;

@@ -1,6 +1,6 @@
 /**
- * The guest's private network behind masquerade: PT-EARLY-1 to 5, 27 and 28. KubeVirt does not look at it
- * before the VM starts, and then fails inside the pod.
+ * The private network that some bindings give the guest: PT-EARLY-1 to 5, 27 and 28. KubeVirt does not look at
+ * it before the VM starts, and then fails inside the pod.
  */
 import {
   type Cidr,
@@ -12,10 +12,12 @@ import {
   parseCidr,
 } from "../../base/ip.ts";
 import { inboundOf } from "../annotations.ts";
+import { methodField, type Nic, ownPrivateNetwork, spellingOf } from "../binding-admission.ts";
 import { errorAt, type Finding, warningAt } from "../finding.ts";
-import type { Path } from "../path.ts";
+import { formatPath, type Path } from "../path.ts";
 import { sanitiseCidr } from "../sanitise.ts";
-import { type Nic, networksOf, nicsOf, type SpecContext, type SpecRule } from "./spec-context.ts";
+import { bindingOf, methodsOf } from "./binding-methods.ts";
+import { networksOf, nicsOf, type SpecContext, type SpecRule } from "./spec-context.ts";
 
 /** Gateway and guest need an address each beside network and broadcast. */
 const LONGEST_PREFIX: Readonly<Record<Family, number>> = { 4: 30, 6: 126 };
@@ -44,19 +46,28 @@ function spellingsOf(nic: Nic, vmi: SpecContext): readonly Spelling[] {
   if (nic.network === undefined) return [];
   const pod = [...vmi.path, "networks", networksOf(vmi).indexOf(nic.network), "pod"];
   const { vmNetworkCIDR = "", vmIPv6NetworkCIDR = "" } = nic.network.pod ?? {};
-  const cidr = nic.iface.masquerade?.cidr ?? "";
+  const own = ownOf(nic, vmi);
   const spellings: readonly Spelling[] = [
     { at: [...pod, "vmNetworkCIDR"], text: sanitiseCidr(vmNetworkCIDR), family: 4 },
     { at: [...pod, "vmIPv6NetworkCIDR"], text: vmIPv6NetworkCIDR, family: 6 },
-    { at: [...nic.at, "masquerade", "cidr"], text: cidr },
+    ...(own === undefined ? [] : [{ at: [...nic.at, ...own.path], text: own.text }]),
   ];
   return spellings.filter(({ text }) => text !== "");
+}
+
+function ownOf(nic: Nic, vmi: SpecContext): ReturnType<typeof ownPrivateNetwork> {
+  const asked = methodsOf(nic, vmi.settings).flatMap(({ binding }) => binding ?? []);
+  return asked.flatMap((binding) => ownPrivateNetwork(binding, nic.iface) ?? [])[0];
+}
+
+function hasPrivateNetwork(nic: Nic, vmi: SpecContext): boolean {
+  return methodsOf(nic, vmi.settings).some(({ binding }) => binding?.privateNetwork !== undefined);
 }
 
 /** PT-EARLY-1 to 4. */
 export function usablePrivateNetwork(vmi: SpecContext): readonly Finding[] {
   return nicsOf(vmi)
-    .filter(({ iface }) => iface.masquerade !== undefined)
+    .filter((nic) => hasPrivateNetwork(nic, vmi))
     .flatMap((nic) => spellingsOf(nic, vmi).flatMap(spellingProblems));
 }
 
@@ -97,7 +108,7 @@ export function onePrivateNetwork(vmi: SpecContext): readonly Finding[] {
     const other = spellingsOf(nic, vmi).find(({ family }) => family === familyOf(cidr));
     const theirs = other === undefined ? undefined : parseCidr(other.text);
     if (theirs === undefined || sameNetwork(cidr, theirs)) return [];
-    const message = `masquerade.cidr is ${cidr}, and the network says ${theirs}`;
+    const message = `${formatPath(own.at.slice(-2))} is ${cidr}, and the network says ${theirs}`;
     const hint = "Keep one of the two; networks[].pod is the spelling KubeVirt knows, too.";
     return [errorAt({ code: "PT-EARLY-5", at: own.at, message, hint })];
   });
@@ -107,28 +118,34 @@ function sameNetwork(a: Cidr, b: Cidr): boolean {
   return cidrPrefix(a) === cidrPrefix(b) && cidrNetwork(a) === cidrNetwork(b);
 }
 
-/** The seeds' spelling is none of KubeVirt's: there, masquerade has no fields. */
-export function strictMasquerade(vmi: SpecContext): readonly Finding[] {
+/** Fields of a method object are podtap's own: KubeVirt's have none. */
+export function strictMethodFields(vmi: SpecContext): readonly Finding[] {
   if (vmi.settings.compat !== "strict") return [];
-  return nicsOf(vmi).flatMap(({ iface, at }) => {
-    if (iface.masquerade?.cidr === undefined) return [];
-    const message = 'unknown field "cidr"';
-    const hint = "KubeVirt's spelling is networks[].pod.vmNetworkCIDR, or vmIPv6NetworkCIDR.";
-    return [errorAt({ code: "PT-MAN-10", at: [...at, "masquerade", "cidr"], message, hint })];
-  });
+  return nicsOf(vmi).flatMap(({ iface, at }) =>
+    vmi.settings.known.flatMap(({ method, ownFields = {} }) =>
+      Object.entries(ownFields)
+        .filter(([field]) => methodField(iface, method, field) !== undefined)
+        .map(([field, { instead }]) => {
+          const message = `unknown field ${JSON.stringify(field)}`;
+          return errorAt({ code: "PT-MAN-10", at: [...at, method, field], message, hint: instead });
+        }),
+    ),
+  );
 }
 
 /** PT-EARLY-28. */
 export function privateNetworkHasUse(vmi: SpecContext): readonly Finding[] {
+  const { known } = vmi.settings;
+  const having = known.filter(({ privateNetwork }) => privateNetwork !== undefined);
   return nicsOf(vmi)
-    .filter(({ iface }) => iface.masquerade === undefined)
+    .filter((nic) => !hasPrivateNetwork(nic, vmi))
     .flatMap((nic) =>
       spellingsOf(nic, vmi).map(({ at }) =>
         warningAt({
           code: "PT-EARLY-28",
           at,
-          message: "only masquerade gives the guest a private network; this binding ignores the field",
-          hint: "Remove it, or use `masquerade: {}`.",
+          message: "this binding gives the guest no private network, and ignores the field",
+          hint: `Remove it, or use ${having.map((binding) => `\`${spellingOf(binding)}\``).join(" or ")}.`,
         }),
       ),
     );
@@ -138,9 +155,11 @@ export function privateNetworkHasUse(vmi: SpecContext): readonly Finding[] {
 export function somethingReachesTheGuest(vmi: SpecContext): readonly Finding[] {
   const inbound = inboundOf(vmi.annotations, vmi.settings.inbound);
   if (inbound === "all") return [];
-  return nicsOf(vmi).flatMap(({ iface, at, network }) => {
+  return nicsOf(vmi).flatMap((nic) => {
+    const { iface, at, network } = nic;
     const declared = (iface.ports ?? []).length + (iface.portRanges ?? []).length;
-    if (iface.masquerade === undefined || network?.pod === undefined || declared > 0) return [];
+    const closed = bindingOf(nic, vmi.settings)?.ports === "allow-list";
+    if (!closed || network?.pod === undefined || declared > 0) return [];
     const message = "nothing can reach this guest; declare ports or podtap.io/inbound: all";
     const hint = "Add ports: [{port: 22}] to the interface; replies to what the guest begins always come in.";
     return [warningAt({ code: "PT-EARLY-27", at, message, hint })];
@@ -150,7 +169,7 @@ export function somethingReachesTheGuest(vmi: SpecContext): readonly Finding[] {
 export const PRIVATE_NETWORK_RULES: readonly SpecRule[] = [
   usablePrivateNetwork,
   onePrivateNetwork,
-  strictMasquerade,
+  strictMethodFields,
   privateNetworkHasUse,
   somethingReachesTheGuest,
 ];

@@ -2,7 +2,9 @@
  * Services: their form, as Kubernetes checks it, and whether the VMs of the same files can answer them:
  * PT-EARLY-14 to 16, 23, 44, 45.
  */
+
 import { inboundOf } from "../annotations.ts";
+import { askingKeys } from "../binding-admission.ts";
 import { isPortName } from "../dns-names.ts";
 import { errorAt, type Finding, warningAt } from "../finding.ts";
 import { launcherLabels, selects } from "../launcher-labels.ts";
@@ -193,9 +195,10 @@ function primaryNics({ spec }: Vmi): readonly InterfaceSpec[] {
 function lets(nic: InterfaceSpec, protocol: string, port: number, vmi: Vmi, settings: Settings): boolean {
   const { ports = [], portRanges = [] } = nic;
   if (ports.length + portRanges.length === 0) {
-    return (
-      inboundOf(vmi.metadata.annotations ?? {}, settings.inbound) === "all" || nic.masquerade === undefined
+    const restricts = settings.known.some(
+      (binding) => binding.ports === "allow-list" && askingKeys(binding, nic).length > 0,
     );
+    return inboundOf(vmi.metadata.annotations ?? {}, settings.inbound) === "all" || !restricts;
   }
   return (
     ports.some((declared) => declared.port === port && (declared.protocol ?? "TCP") === protocol) ||

@@ -1,8 +1,9 @@
 /** What an admission rule is asked about: one VMI spec, alone or as the template of a VM. */
+import type { Nic } from "../binding-admission.ts";
 import type { Finding } from "../finding.ts";
 import type { Path } from "../path.ts";
 import type { Settings } from "../settings.ts";
-import type { DomainSpec, InterfaceSpec, NetworkSpec, VmiSpec, VolumeSpec } from "../types.ts";
+import type { DomainSpec, NetworkSpec, VmiSpec, VolumeSpec } from "../types.ts";
 
 /** Fields that rules look at and nothing else in podtap reads. */
 export interface AdmittedSpec extends Omit<VmiSpec, "domain" | "volumes"> {
@@ -60,13 +61,6 @@ export interface SpecContext {
 
 export type SpecRule = (vmi: SpecContext) => readonly Finding[];
 
-export interface Nic {
-  readonly iface: InterfaceSpec;
-  readonly at: Path;
-  /** The network of the same name; of several, the last, as in KubeVirt. */
-  readonly network: NetworkSpec | undefined;
-}
-
 export function nicsOf(vmi: SpecContext): readonly Nic[] {
   const networks = new Map(networksOf(vmi).map((network) => [network.name, network]));
   const { interfaces = [] } = vmi.spec.domain.devices;
@@ -83,21 +77,6 @@ export function networksOf(vmi: SpecContext): readonly NetworkSpec[] {
 
 export function networkPath(vmi: SpecContext, index: number): Path {
   return [...vmi.path, "networks", index];
-}
-
-/** Spellings that KubeVirt dropped in v1.3. podtap takes them for today's, unless told to be strict. */
-export const OLD_SPELLINGS = ["slirp", "passt", "macvtap"] as const;
-export const OLD_SPELLING_TODAY: Readonly<Record<(typeof OLD_SPELLINGS)[number], string>> = {
-  slirp: "binding: {name: slirp}",
-  passt: "passtBinding: {}",
-  macvtap: "binding: {name: macvtap}",
-};
-
-/** The method keys an interface carries. Exactly one is right (rule 11). */
-export function bindingKeys(iface: InterfaceSpec, settings: Settings): readonly string[] {
-  const today = ["bridge", "masquerade", "sriov", "passtBinding", "binding"];
-  const keys = settings.compat === "strict" ? today : [...today, ...OLD_SPELLINGS];
-  return keys.filter((key) => iface[key as keyof InterfaceSpec] !== undefined);
 }
 
 export function isDefaultNetwork(network: NetworkSpec | undefined): boolean {

@@ -20,6 +20,7 @@ import {
 } from "../../base/ip.ts";
 import type { Problem } from "../../base/problem.ts";
 import type { NicContext, NicSpec } from "../../plan/binding.ts";
+import { ownCidr } from "./admission.ts";
 
 const DEFAULT_CIDR: Readonly<Record<Family, Cidr>> = {
   4: "10.0.2.0/24" as Cidr,
@@ -52,7 +53,7 @@ export interface GuestNetwork {
 
 /** Field and text of the private network the manifest asks for, per family. */
 export function wantedCidr(nic: NicSpec, family: Family): { readonly text: string; readonly field: string } {
-  const seeds = nic.interface.masquerade?.cidr;
+  const seeds = ownCidr(nic.interface);
   if (seeds !== undefined && seeds.includes(":") === (family === 6)) {
     return { text: seeds, field: `${nic.field}.masquerade.cidr` };
   }

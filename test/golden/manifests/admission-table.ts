@@ -237,7 +237,7 @@ export const NETWORK_RULE_CASES: readonly RuleCase[] = [
       {
         n: `[${pod0}]`,
         i: `[${br0}]`,
-        settings: { permitBridgeOnPodNetwork: false },
+        settings: { offPodNetwork: ["bridge"] },
         field: `${I}[0].name`,
         message: "Bridge on pod network configuration is not enabled under kubevirt-config",
       },

@@ -1,9 +1,11 @@
 /** KubeVirt's admission, both ways: every rule of the table for a VirtualMachineInstance and for a VirtualMachine. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { DEFAULT_SETTINGS, type Settings } from "../../../src/api/settings.ts";
+import type { Settings } from "../../../src/api/settings.ts";
 import { validateManifests } from "../../../src/api/validate.ts";
 import { isError, type Problem } from "../../../src/base/problem.ts";
+import { KNOWN_BINDINGS } from "../../../src/bindings/admission.ts";
+import { DEFAULT_SETTINGS } from "../../../src/bindings/settings.ts";
 import {
   DISCONTINUED_CASES,
   type Fragment,
@@ -15,8 +17,8 @@ import {
 /** Every binding there: the table is about admission, not about what podtap wires today. */
 const EVERYTHING: Settings = {
   ...DEFAULT_SETTINGS,
-  bindings: ["masquerade", "bridge", "sriov", "passtBinding", "passt", "slirp", "macvtap"],
-  plugins: ["p", "slirp", "macvtap"],
+  bindings: KNOWN_BINDINGS.map(({ method }) => method),
+  plugins: ["p"],
 };
 const FORMS = {
   VirtualMachineInstance: { spec: "spec", metadata: "metadata" },
@@ -97,7 +99,7 @@ test("every problem is said once", () => {
 });
 
 test("old spellings run in podtap, with today's spelling named", () => {
-  const fragment = { n: "[{name: a, pod: {}}]", i: "[{name: a, passt: {}}]" };
+  const fragment = { n: "[{name: a, pod: {}}]", i: "[{name: a, passt: {}, ports: [{port: 80}]}]" };
   const problems = problemsOf("VirtualMachine", fragment);
   assert.deepEqual(
     problems.map(({ code, severity, hint }) => [code, severity, hint]),

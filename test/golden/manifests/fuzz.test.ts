@@ -7,9 +7,9 @@ import { parse } from "yaml";
 import { effectiveVmiSpec, vcpuCount } from "../../../src/api/defaults.ts";
 import { formatProblems, toStatusCauses } from "../../../src/api/format-problems.ts";
 import { launcherLabels } from "../../../src/api/launcher-labels.ts";
-import { DEFAULT_SETTINGS, STRICT_SETTINGS } from "../../../src/api/settings.ts";
 import type { Vmi } from "../../../src/api/types.ts";
 import { admitObject, hasErrors, validateManifests, validateObject } from "../../../src/api/validate.ts";
+import { DEFAULT_SETTINGS, STRICT_SETTINGS } from "../../../src/bindings/settings.ts";
 
 const RUNS = 300;
 const texts = ["seed", "kubevirt"].flatMap((folder) => {

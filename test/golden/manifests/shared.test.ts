@@ -6,8 +6,8 @@ import assert from "node:assert/strict";
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { test } from "node:test";
 import { formatProblems } from "../../../src/api/format-problems.ts";
-import { DEFAULT_SETTINGS, STRICT_SETTINGS } from "../../../src/api/settings.ts";
 import { hasErrors, validateManifests } from "../../../src/api/validate.ts";
+import { DEFAULT_SETTINGS, STRICT_SETTINGS } from "../../../src/bindings/settings.ts";
 
 const FOLDERS = ["seed", "kubevirt"] as const;
 /** What must run today. */
