@@ -15,6 +15,7 @@ import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import type { Sandboxes } from "../../src/cluster/local/sandbox-port.ts";
 import { cgroupProcesses, listCgroups, readHierarchies } from "../../src/linux/sandbox/cgroups.ts";
+import { deviceNumber, showMacvtaps } from "../../src/linux/sandbox/macvtap-nodes.ts";
 import { isRunning, processesInNetns, startTimeOf } from "../../src/linux/sandbox/processes.ts";
 import {
   adoptSandbox,
@@ -190,6 +191,35 @@ test("descriptors are handed over from 3 on and children are reaped", root, asyn
   assert.equal(said, "onetwo");
   await eventually("the orphan is reaped", () => processesInNetns(here.pod.path).length === 1 || undefined);
 });
+
+test(
+  "a macvtap's own device is shown to its owner, and only as long as the macvtap lives",
+  root,
+  async (t) => {
+    const here = place(t, "macvtap");
+    const { pod } = here;
+    const sandbox = port.createSandbox(here.spec);
+    pod.run("ip", "link", "add", "eth0", "type", "veth", "peer", "name", "peer0");
+    pod.run("ip", "link", "add", "tap0", "link", "eth0", "type", "macvtap", "mode", "bridge");
+    // /dev itself is still read-only: a node cannot be made, and opening works for its owner.
+    const look =
+      "stat -c '%n %a %u %t:%T' /dev/tap[0-9]*; touch /dev/x 2>/dev/null && echo writable; (exec 5<>$(echo /dev/tap[0-9]*)) && echo open";
+    const number = pod.run("sh", "-c", "cat /sys/class/net/tap0/macvtap/tap*/dev").trim();
+    const index = pod.run("cat", "/sys/class/net/tap0/ifindex").trim();
+    const [major = 0, minor = 0] = number.split(":").map(Number);
+    for (let i = 0; i < 2; i++) {
+      showMacvtaps(sandbox, ["tap0"], 107);
+      const seen = await output(here, sandbox, look);
+      assert.equal(seen, `/dev/tap${index} 600 107 ${major.toString(16)}:${minor.toString(16)}\nopen\n`);
+    }
+    showMacvtaps(sandbox, [], 107);
+    assert.equal(await output(here, sandbox, "ls /dev | grep -c tap"), "0\n");
+    assert.throws(() => showMacvtaps(sandbox, ["peer0"], 107), { code: "PT-KERNEL-2" });
+    assert.throws(() => showMacvtaps(sandbox, ["../tap0"], 107), RangeError);
+    assert.equal(deviceNumber(246, 1), 246 * 256 + 1);
+    assert.equal(deviceNumber(246, 0x12345), 0x12300000 + 246 * 256 + 0x45);
+  },
+);
 
 test("a sandbox is adopted by its record and destroyed twice", root, async (t) => {
   const here = place(t, "adopt");

@@ -13,10 +13,12 @@ import type { AttachedNetwork } from "../../cluster/local/cni/attach-networks.ts
 import type { GuestState, PodIdentity, PodMachine } from "../../cluster/local/pods/machine.ts";
 import { podResolver, renderResolvConf } from "../../cluster/local/pods/resolver.ts";
 import type { Accelerator } from "../../domain/devices.ts";
+import { showMacvtaps } from "../../linux/sandbox/macvtap-nodes.ts";
 import { isRunning, killUntilGone } from "../../linux/sandbox/processes.ts";
 import { adoptSandbox, createSandbox, destroySandbox, spawnInSandbox } from "../../linux/sandbox/sandbox.ts";
 import type { SandboxExit, SandboxProcess } from "../../linux/sandbox/types.ts";
 import { TYPICAL_FEATURES } from "../../plan/host-features.ts";
+import type { Plan } from "../../plan/plan.ts";
 import type { PreparedDisks } from "../../vm/disks/prepare-disks.ts";
 import type { LaunchSpec } from "../../vm/launch-spec.ts";
 import { type LauncherClient, launcherClient } from "../../vm/launcher-client.ts";
@@ -141,6 +143,7 @@ export class Machine implements PodMachine {
     const accelerator = await this.#options.accelerator();
     const spec: LaunchSpec = { vmi, plan, accelerator, ...prepared };
     await this.#whenUp(pod, signal);
+    this.#showMacvtaps(pod, plan);
     await this.launcher(pod).start(spec, signal);
     this.#prepared.delete(pod.id);
     // The first look after phase 1 notes what the rules look like, so that later drift is known table by table.
@@ -244,6 +247,18 @@ export class Machine implements PodMachine {
 
   launcher(pod: Pick<PodIdentity, "id">): LauncherClient {
     return launcherClient(podFolders(this.#options.paths, pod.id).launcherSocket);
+  }
+
+  /** Taps are opened by name, macvtaps by a device node of their own. */
+  #showMacvtaps(pod: PodIdentity, { nics }: Plan): void {
+    const links = nics.flatMap((nic) => nic.links).filter(({ type }) => type === "macvtap");
+    const sandbox = readRecord(podFolders(this.#options.paths, pod.id))?.sandbox;
+    if (links.length === 0 || sandbox === undefined) return;
+    showMacvtaps(
+      sandbox,
+      links.map(({ name }) => name),
+      LAUNCHER_UID,
+    );
   }
 
   async #respawn(pod: PodIdentity, signal: AbortSignal): Promise<boolean> {

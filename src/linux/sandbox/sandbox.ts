@@ -66,12 +66,12 @@ export function createSandbox(spec: SandboxSpec): SandboxRecord {
     podId: spec.podId,
     netnsPath: spec.netnsPath,
     pid1,
-    startTime: startTimeOf(pid1) ?? gone(spec.podId),
+    startTime: startTimeOf(pid1) ?? sandboxGone(spec.podId),
     namespaces: {
       // pid_for_children is its own: it was the first of that namespace.
-      pid: namespaceOf(pid1, "pid") ?? gone(spec.podId),
-      mnt: namespaceOf(pid1, "mnt") ?? gone(spec.podId),
-      net: namespaceOf(pid1, "net") ?? gone(spec.podId),
+      pid: namespaceOf(pid1, "pid") ?? sandboxGone(spec.podId),
+      mnt: namespaceOf(pid1, "mnt") ?? sandboxGone(spec.podId),
+      net: namespaceOf(pid1, "net") ?? sandboxGone(spec.podId),
     },
     missingLimits: cgroup.missingLimits,
   };
@@ -79,7 +79,7 @@ export function createSandbox(spec: SandboxSpec): SandboxRecord {
 
 /** Starts a program inside. It outlives the caller; `exit` is told only to the one who spawned it. */
 export function spawnInSandbox(sandbox: SandboxRecord, wanted: SpawnSpec): SandboxProcess {
-  if (adoptSandbox(sandbox) === undefined) gone(sandbox.podId);
+  if (adoptSandbox(sandbox) === undefined) sandboxGone(sandbox.podId);
   const log = openLog(wanted.logFile);
   try {
     const child = inNamespacesOf(sandbox.pid1, () =>
@@ -92,7 +92,7 @@ export function spawnInSandbox(sandbox: SandboxRecord, wanted: SpawnSpec): Sandb
     );
     const exit = exitOf(child);
     const pid = startedPid(child, wanted.argv[0]);
-    const startTime = startTimeOf(pid) ?? gone(sandbox.podId);
+    const startTime = startTimeOf(pid) ?? sandboxGone(sandbox.podId);
     joinCgroup(cgroupOf(sandbox.podId), pid);
     // EPIPE when it was killed meanwhile: its exit tells.
     child.stdin?.on("error", () => undefined).end("go\n");
@@ -219,7 +219,7 @@ function exitOf(child: ChildProcess): Promise<SandboxExit> {
   });
 }
 
-function gone(podId: string): never {
+export function sandboxGone(podId: string): never {
   throw new PodtapError({
     code: "PT-SANDBOX-8",
     message: `the sandbox of pod ${podId} is gone`,
