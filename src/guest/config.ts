@@ -38,7 +38,10 @@ export interface Dhcp6Config {
 }
 
 export interface RouterAdvertConfig {
+  /** Where the advertisements come from and, unless `withoutMac`, where they say the router is. */
   readonly routerMac: Mac;
+  /** Guests ask the router itself: for another's router whose MAC is not known. */
+  readonly withoutMac?: true;
   readonly routerLinkLocal: Ip;
   readonly mtu: number;
   /** Seconds; 0 says "not a default router" (RFC 4861, 4.2). */

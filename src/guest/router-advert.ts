@@ -108,7 +108,7 @@ function advertisement(config: RouterAdvertConfig, { nameservers, searchDomains 
     managed: config.managed,
     otherConfig: config.otherConfig,
     routerLifetimeSeconds: Math.min(config.routerLifetimeSeconds, 0xffff),
-    sourceMac: macToBytes(config.routerMac),
+    ...(!config.withoutMac && { sourceMac: macToBytes(config.routerMac) }),
     mtu: config.mtu,
     prefixes: config.prefixes.map(({ prefix, onLink, autonomous }) => ({
       prefix: ipToBytes(cidrNetwork(prefix)),
