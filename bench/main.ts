@@ -1,5 +1,6 @@
 /** `podtap bench SCENARIO`: runs one scenario and prints its report, as a table for people or JSON for the docs. */
 import { PodtapError } from "../src/base/errors.ts";
+import type { DatapathReport } from "./datapath/report.ts";
 
 /** What a scenario measured: its name and figures, units in the keys. */
 type Report = { readonly name: string } & Readonly<Record<string, unknown>>;
@@ -8,6 +9,9 @@ export interface BenchRun {
   readonly binding: string;
   readonly nics?: number;
   readonly durationMs?: number;
+  readonly rounds?: number;
+  /** Less of it, for looking. */
+  readonly quick?: boolean;
   /** For people, while it runs. */
   note(text: string): void;
 }
@@ -15,6 +19,8 @@ export interface BenchRun {
 interface Scenario {
   readonly nics: number;
   run(options: BenchRun & { readonly nics: number }): Promise<Report>;
+  /** Default: its figures, one a line. */
+  render?(report: Report): Promise<string>;
 }
 
 /** A new scenario is a file that exports `run` and a line here. */
@@ -22,6 +28,12 @@ const SCENARIOS: Readonly<Record<string, Scenario>> = {
   phase1: { nics: 50, run: async (options) => ({ ...(await (await import("./phase1.ts")).run(options)) }) },
   dhcp: { nics: 1, run: async (options) => (await import("./dhcp.ts")).run(options) },
   apply: { nics: 9, run: async (options) => ({ ...(await (await import("./apply.ts")).run(options)) }) },
+  datapath: {
+    nics: 1,
+    run: async (options) => ({ ...(await (await import("./datapath.ts")).run(options)) }),
+    render: async (report) =>
+      (await import("./datapath/report.ts")).renderDatapath(report as unknown as DatapathReport),
+  },
   memory: { nics: 2, run: async (options) => ({ ...(await (await import("./memory.ts")).run(options)) }) },
 };
 
@@ -39,7 +51,8 @@ export async function runBench(
     });
   }
   const report = await found.run({ ...options, nics: options.nics ?? found.nics });
-  return output === "json" ? `${JSON.stringify(report, null, 2)}\n` : renderReport(report);
+  if (output === "json") return `${JSON.stringify(report, null, 2)}\n`;
+  return found.render === undefined ? renderReport(report) : await found.render(report);
 }
 
 /** `p50Ms` becomes `p50  1.9 ms`: the unit is the key's last word. */

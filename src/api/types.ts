@@ -133,6 +133,7 @@ export interface VmiSpec {
   readonly networks?: readonly NetworkSpec[];
   readonly volumes?: readonly VolumeSpec[];
   readonly hostname?: string;
+  readonly evictionStrategy?: string;
   readonly subdomain?: string;
   readonly dnsPolicy?: string;
   readonly dnsConfig?: {

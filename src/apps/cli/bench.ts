@@ -8,6 +8,8 @@ export interface BenchOptions {
   readonly nics?: number;
   /** Milliseconds. */
   readonly duration?: number;
+  readonly rounds?: number;
+  readonly quick?: boolean;
   readonly output: "text" | "json";
 }
 
@@ -17,6 +19,8 @@ export async function bench(context: Context, scenario: string, options: BenchOp
     binding: options.binding,
     ...(options.nics !== undefined && { nics: options.nics }),
     ...(options.duration !== undefined && { durationMs: options.duration }),
+    ...(options.rounds !== undefined && { rounds: options.rounds }),
+    ...(options.quick !== undefined && { quick: options.quick }),
     note: context.terminal.note,
   };
   context.terminal.out(await runBench(scenario, run, options.output));

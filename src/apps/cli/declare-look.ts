@@ -180,18 +180,21 @@ function declareBench(program: Command, run: Run): void {
       .command("bench")
       .argument(
         "<scenario>",
-        "phase1: privileged wiring; dhcp: leases at the guest's door; apply: until QEMU runs; memory: beside QEMU",
+        "phase1: privileged wiring; datapath: latency and throughput of every binding; dhcp: leases at the guest's door; apply: until QEMU runs; memory: beside QEMU",
       )
       .description("measure on this machine; nothing is quoted that was not measured (root)")
       .option("--binding <name>", "binding to measure", DEFAULT_SETTINGS.defaultBinding)
       .option("--nics <count>", "how many NICs; of apply and memory, how many VMs", wholeNumber)
       .addOption(new Option("--duration <duration>", "how long, where that applies").argParser(duration))
+      .option("--rounds <count>", "of datapath: how many interleaved rounds", wholeNumber)
+      .option("--quick", "of datapath: without the tables by size")
       .addOption(outputOption("text", "json").default("text"))
       .action((scenario: string, options: BenchOptions) =>
         run(async (context) => (await import("./bench.ts")).bench(context, scenario, options)),
       ),
     { does: "Privileged wiring of fifty NICs", command: "bench phase1 --nics 50" },
     { does: "DHCP at the guest's door, for a script", command: "bench dhcp -o json" },
+    { does: "Every binding against a direct tap", command: "bench datapath --quick" },
     { does: "From a manifest to QEMU running, with a daemon of its own", command: "bench apply" },
   );
 }

@@ -1,0 +1,135 @@
+/**
+ * What is compared. Three are wired by hand, as the seed's talk did, without podtap: they are the yardstick. Every
+ * binding of the registry is wired by podtap's own engine.
+ */
+import { execFileSync } from "node:child_process";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { podFiles, wirePod } from "../../src/apply/wire-pod.ts";
+import { registry } from "../../src/bindings/index.ts";
+import { openKernel } from "../../src/linux/kernel.ts";
+import type { Binding } from "../../src/plan/binding.ts";
+import type { NicPlan } from "../../src/plan/plan.ts";
+import { HOST, vmi } from "../../test/support/builders.ts";
+import { type NamespaceGuest, startNamespaceGuest } from "../../test/support/namespace-guest.ts";
+import type { TestPod } from "../../test/support/netns.ts";
+import { HOST_IP, ip, type Lab, PREFIX } from "./lab.ts";
+
+export interface Scenario {
+  readonly name: string;
+  /** For people: the hops between the bridge and the guest. */
+  readonly path: string;
+  open(lab: Lab, address: string): Promise<NamespaceGuest>;
+}
+
+const MAC = (address: string): string =>
+  `02:be:00:00:00:${Number(address.split(".").at(-1)).toString(16).padStart(2, "0")}`;
+
+export const DIRECT = "direct tap";
+
+export const BY_HAND: readonly Scenario[] = [
+  {
+    name: DIRECT,
+    path: "br0 - tap",
+    open: async (lab, address) => {
+      const tap = `tap${address.split(".").at(-1)}`;
+      makeTap(lab.host, tap, lab.mtu);
+      ip(lab.host, "link", "set", tap, "master", "br0", "up");
+      return guestOn(lab, lab.host, tap, address);
+    },
+  },
+  {
+    name: "tap + bridge + veth",
+    path: "br0 - veth - eth0 - bridge - tap",
+    open: async (lab, address) => {
+      const pod = lab.pod("hand", address);
+      ip(pod, "address", "flush", "dev", "eth0");
+      ip(pod, "link", "add", "br0", "mtu", String(lab.mtu), "type", "bridge", "mcast_snooping", "0");
+      makeTap(pod, "tap0", lab.mtu);
+      for (const port of ["eth0", "tap0"]) ip(pod, "link", "set", port, "master", "br0", "up");
+      ip(pod, "link", "set", "br0", "up");
+      return guestOn(lab, pod, "tap0", address);
+    },
+  },
+  {
+    name: "tc bypass",
+    path: "br0 - veth - eth0 - tc - tap",
+    open: async (lab, address) => {
+      const pod = lab.pod("tc", address);
+      ip(pod, "address", "flush", "dev", "eth0");
+      makeTap(pod, "tap0", lab.mtu);
+      ip(pod, "link", "set", "tap0", "up");
+      for (const [from, to] of [
+        ["eth0", "tap0"],
+        ["tap0", "eth0"],
+      ] as const) {
+        tc(pod, "qdisc", "add", "dev", from, "ingress");
+        const all = "parent ffff: protocol all prio 1 u32 match u32 0 0 action mirred egress redirect dev";
+        tc(pod, "filter", "add", "dev", from, ...all.split(" "), to);
+      }
+      return guestOn(lab, pod, "tap0", address);
+    },
+  },
+];
+
+/** By podtap, on the pod's own network. */
+export function scenarioOf(binding: Binding): Scenario {
+  return {
+    name: binding.bindingName,
+    path: `br0 - veth - eth0 - ${binding.traits.path}`,
+    open: async (lab, address) => {
+      const pod = lab.pod(binding.bindingName, address);
+      const state = mkdtempSync(join(tmpdir(), "podtap-bench-"));
+      lab.after(() => rmSync(state, { recursive: true, force: true }));
+      const kernel = openKernel(pod.path);
+      try {
+        const { masquerade: _, ...nic } = vmi({ nic: { ports: [{ port: 7777 }] } }).spec.domain.devices
+          .interfaces?.[0] ?? { name: "default" };
+        const spec = { domain: { devices: { interfaces: [{ ...nic, ...binding.spelling }] } } };
+        const wired = wirePod(
+          kernel,
+          { vmi: vmi({ spec }), resolver: { nameservers: [], searchDomains: [] }, host: HOST, queues: 0 },
+          podFiles(state),
+          registry,
+        );
+        if (!wired.ok) throw new Error(wired.problems.map(({ message }) => message).join("; "));
+        return await guestOfPlan(lab, pod, wired.value.plan.nics[0]);
+      } finally {
+        kernel.close();
+      }
+    },
+  };
+}
+
+async function guestOfPlan(lab: Lab, pod: TestPod, nic: NicPlan | undefined): Promise<NamespaceGuest> {
+  if (nic === undefined) throw new Error("no NIC in the plan");
+  const guest = await startNamespaceGuest({
+    podNetns: pod.name,
+    tap: nic.guestLink,
+    mac: nic.mac,
+    mtu: lab.mtu,
+  });
+  lab.after(() => guest.stop());
+  const lease = nic.services.find((service) => service.type === "dhcp4")?.config;
+  const address = lease?.lease ?? `${nic.addresses.guest[0]}/${PREFIX}`;
+  await guest.read("ip", "address", "add", address, "dev", guest.nic);
+  await guest.read("ip", "route", "add", "default", "via", lease?.router ?? HOST_IP);
+  return guest;
+}
+
+async function guestOn(lab: Lab, where: TestPod, tap: string, address: string): Promise<NamespaceGuest> {
+  const guest = await startNamespaceGuest({ podNetns: where.name, tap, mac: MAC(address), mtu: lab.mtu });
+  lab.after(() => guest.stop());
+  await guest.read("ip", "address", "add", `${address}/${PREFIX}`, "dev", guest.nic);
+  return guest;
+}
+
+function makeTap(where: TestPod, name: string, mtu: number): void {
+  where.run("ip", "tuntap", "add", name, "mode", "tap", "user", "107", "group", "107", "vnet_hdr");
+  ip(where, "link", "set", name, "mtu", String(mtu));
+}
+
+function tc(where: TestPod, ...args: readonly string[]): void {
+  execFileSync("ip", ["netns", "exec", where.name, "tc", ...args]);
+}
