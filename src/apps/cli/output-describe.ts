@@ -3,7 +3,7 @@
  * users look for: a VMI's NICs, every address with whose it is and who says so, and what happened (Events).
  */
 import type { KubeObject } from "../../api/object.ts";
-import type { VmiInterfaceStatus, VmiStatus } from "../../api/types.ts";
+import type { Vmi, VmiInterfaceStatus, VmiStatus } from "../../api/types.ts";
 import type { KubeEvent } from "../../cluster/event-recorder.ts";
 import { ageOf } from "../../cluster/local/human-duration.ts";
 import { columnWidths, padRow, visible, visibleLines } from "./output-text.ts";
@@ -31,7 +31,7 @@ export function describeObject(object: KubeObject, events: readonly KubeEvent[],
   const lines = [
     ...field(header),
     ...(metadata.length === 0 ? [] : ["Metadata:", ...indent(mapLines(Object.fromEntries(metadata)))]),
-    ...(isVmi ? describeInterfaces((object.status ?? {}) as VmiStatus) : []),
+    ...(isVmi ? describeInterfaces(object as Vmi) : []),
     ...Object.entries(rest).flatMap(([key, value]) => section(object, key, value)),
     ...describeEvents(events, now),
   ];
@@ -53,15 +53,18 @@ function secretLines(data: unknown): readonly Line[] {
   return ["Data:", ...indent(field(sizes))];
 }
 
-function describeInterfaces(status: VmiStatus): readonly Line[] {
-  const interfaces = status.interfaces ?? [];
+function describeInterfaces({ spec, status }: Vmi): readonly Line[] {
+  const interfaces = status?.interfaces ?? [];
   if (interfaces.length === 0) return ["Interfaces:  <none>"];
-  return ["Interfaces:", ...interfaces.flatMap((nic) => indent(describeInterface(nic)))];
+  const nadOf = ({ name }: VmiInterfaceStatus): string | undefined =>
+    (spec?.networks ?? []).find((network) => network.name === name)?.multus?.networkName;
+  return ["Interfaces:", ...interfaces.flatMap((nic) => indent(describeInterface(nic, nadOf(nic))))];
 }
 
-function describeInterface(nic: VmiInterfaceStatus): readonly Line[] {
+function describeInterface(nic: VmiInterfaceStatus, nad: string | undefined): readonly Line[] {
   const facts: readonly (readonly [string, string | number | undefined])[] = [
     ["Binding", nic.binding],
+    ["NAD", nad],
     ["MAC", nic.mac],
     ["Pod NIC", nic.podInterfaceName],
     ["Guest NIC", nic.interfaceName],

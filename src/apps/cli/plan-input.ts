@@ -3,7 +3,7 @@ import { readFile } from "node:fs/promises";
 import { messageOf, PodtapError } from "../../base/errors.ts";
 import type { Cidr, Ip } from "../../base/ip.ts";
 import type { Mac } from "../../base/mac.ts";
-import type { Resolver } from "../../plan/binding.ts";
+import type { NetworkAttachment, Resolver } from "../../plan/binding.ts";
 import { NOTHING_OBSERVED, type Observed } from "../../plan/observed.ts";
 
 export interface Surroundings {
@@ -12,6 +12,8 @@ export interface Surroundings {
   /** As CNI left it, which is what is planned from; absent: nothing was changed since. */
   readonly pristine?: Observed;
   readonly resolver: Resolver;
+  /** By network name: what made the NICs, where it is known. */
+  readonly attachments?: Readonly<Record<string, NetworkAttachment>>;
 }
 
 const EXAMPLE_RESOLVER: Resolver = {
@@ -70,6 +72,7 @@ export async function readSurroundings(file: string): Promise<Surroundings> {
     observed: { ...NOTHING_OBSERVED, ...observed },
     ...(outer.pristine !== undefined && { pristine: { ...NOTHING_OBSERVED, ...outer.pristine } }),
     resolver: outer.resolver ?? EXAMPLE_RESOLVER,
+    ...(outer.attachments !== undefined && { attachments: outer.attachments }),
   };
 }
 

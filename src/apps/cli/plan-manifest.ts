@@ -12,9 +12,11 @@ import type { Surroundings } from "./plan-input.ts";
 const HOST: HostFacts = { runtimeUid: 107, features: TYPICAL_FEATURES, inbound: "declared" };
 
 /** @throws ManifestError with every problem */
-export function planManifest(vmi: Vmi, { observed, pristine, resolver }: Surroundings): Plan {
+export function planManifest(vmi: Vmi, surroundings: Surroundings): Plan {
+  const { observed, pristine, resolver, attachments = {} } = surroundings;
+  const queues = queueCapacity(vmi.spec);
   const result = planPod(
-    { vmi, observed: pristine ?? observed, resolver, host: HOST, queues: queueCapacity(vmi.spec) },
+    { vmi, observed: pristine ?? observed, resolver, host: HOST, queues, attachments },
     registry,
   );
   if (!result.ok) throw new ManifestError(result.problems);

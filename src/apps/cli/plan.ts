@@ -23,6 +23,7 @@ import { EXIT, type ExitCode, usageError } from "./failure.ts";
 import { loadValid } from "./load-valid.ts";
 import { EXAMPLE, readSurroundings, type Surroundings } from "./plan-input.ts";
 import { planManifest } from "./plan-manifest.ts";
+import { exampleFor, knownNetworks } from "./plan-networks.ts";
 import { isManifestFile } from "./read-manifests.ts";
 import { parseTarget } from "./target.ts";
 import { vmisOf } from "./vmis-of.ts";
@@ -40,6 +41,8 @@ interface Outcome extends Surroundings {
   readonly vmi: string;
   /** What the plan was compared with. */
   readonly against: "running" | "observed" | "example";
+  /** About the networks. */
+  readonly notes?: readonly string[];
   readonly plan: Plan;
   readonly steps: readonly Step[];
 }
@@ -90,7 +93,8 @@ async function planFiles(
   files: readonly string[],
   options: PlanOptions,
 ): Promise<readonly Outcome[]> {
-  const vmis = vmisOf(await loadValid(context, files, options.namespace));
+  const objects = await loadValid(context, files, options.namespace);
+  const vmis = vmisOf(objects);
   if (vmis.length === 0) throw usageError("no VM in these manifests, so nothing to wire");
   const given = options.observed === undefined ? undefined : await readSurroundings(options.observed);
   const running = given === undefined && (await isReady(context.paths.socket).catch(() => false));
@@ -98,12 +102,18 @@ async function planFiles(
   return Promise.all(
     vmis.map(async (vmi): Promise<Outcome> => {
       const vmiName = vmi.metadata.name;
-      if (given !== undefined) return { vmi: vmiName, against: "observed", ...given, ...fresh(vmi, given) };
+      const known = await knownNetworks(vmi, objects, client);
+      const { attachments, notes } = known;
+      if (given !== undefined) {
+        const full = { attachments, ...given };
+        return { vmi: vmiName, against: "observed", notes, ...full, ...fresh(vmi, full) };
+      }
       const live =
         client &&
         (await fetchRunning(client, vmi.metadata.namespace ?? "default", vmiName).catch(() => undefined));
       if (live !== undefined) return { vmi: vmiName, against: "running", ...live, ...changed(vmi, live) };
-      return { vmi: vmiName, against: "example", ...EXAMPLE, ...fresh(vmi, EXAMPLE) };
+      const example = exampleFor(vmi, known, EXAMPLE);
+      return { vmi: vmiName, against: "example", notes, ...example, ...fresh(vmi, example) };
     }),
   );
 }
@@ -142,8 +152,9 @@ function print({ terminal }: Context, outcomes: readonly Outcome[], options: Pla
     terminal.out(`${JSON.stringify(outcomes.length === 1 ? outcomes[0] : { items: outcomes }, null, 2)}\n`);
     return;
   }
-  for (const { vmi, against, plan: made, steps } of outcomes) {
+  for (const { vmi, against, notes = [], plan: made, steps } of outcomes) {
     terminal.note(terminal.paint("dim", `${vmi}: ${ORIGIN[against]}\n`));
+    for (const note of notes) terminal.note(terminal.paint("dim", `${vmi}: ${note}\n`));
     terminal.out(renderPlan(made, { rules: options.rules ?? false }));
     terminal.out(
       steps.length === 0 ? "\nnothing to change\n" : `\nwould change\n${indent(renderSteps(steps))}`,

@@ -161,7 +161,8 @@ function podtapHandlers(options: RouteOptions): Readonly<Record<string, VmiHandl
         const preview = await net.call("previewPod", request);
         if (!preview.ok)
           throw new ApiError(422, "Invalid", preview.problems.map(({ message }) => message).join("; "));
-        answer(exchange, { ...preview.value, resolver: request.input.resolver });
+        const { resolver, attachments } = request.input;
+        answer(exchange, { ...preview.value, resolver, attachments });
       },
     }),
     domainxml: ({ pod }) => ({
