@@ -105,6 +105,12 @@ const c = {
     name: string,
     flags: number,
   ) => number,
+  syscall: libc.func("syscall", "long", ["long", "long", "void *", "unsigned int"]) as (
+    number: number,
+    command: number,
+    attributes: Bytes,
+    size: number,
+  ) => number,
   abort: libc.func("void abort()") as () => void,
 };
 
@@ -207,6 +213,12 @@ export function addressOf(bytes: Bytes): bigint {
 /** An empty file without a name, gone with its descriptor; others in this process open it by /proc/self/fd. */
 export function memoryFile(label: string): number {
   return check(c.memfdCreate(label, MFD_CLOEXEC), "make the memory file", label);
+}
+
+/** bpf(2), which the C library does not wrap. */
+export function bpf(command: number, attributes: Bytes, object: string): number {
+  const number = process.arch === "arm64" ? 280 : 321;
+  return check(c.syscall(number, command, attributes, attributes.length), "load the eBPF program", object);
 }
 
 /** Ends the whole process, from a worker too, where process.abort() is refused. */

@@ -1,0 +1,188 @@
+/**
+ * A redirect as u32 filters, for kernels without eBPF classifiers: the first that matches decides.
+ *
+ * Theory of operation. A u32 filter compares words of the frame at fixed offsets. Filters are asked by priority, and
+ * within one in the order they were added; one without an action leaves the frame to the stack, as one that no filter
+ * matches is left. So what is to be left comes first, then who may send.
+ *
+ * Limit beside those of `redirect-program.ts`: a UDP header behind IPv4 options has no fixed place. Where senders are
+ * named such datagrams are left, where none are they are redirected.
+ */
+import { type Cidr, cidrPrefix, type Ip, ipToBytes } from "../base/ip.ts";
+import { macToBytes } from "../base/mac.ts";
+import type { LocalTraffic, RedirectPlan, SenderPlan } from "../plan/plan.ts";
+import { u16, u32 } from "../wire/bytes.ts";
+import { ETH_P_ALL, type U32Key } from "../wire/netlink-tc.ts";
+import {
+  ARP,
+  EXTENSION_HEADERS,
+  FRAGMENT,
+  HOP_BY_HOP,
+  ICMPV6,
+  IPV4,
+  IPV6,
+  LISTENER_REPORTS,
+  maskedWords,
+  NEIGHBOUR_ADVERT,
+  ROUTER_MESSAGES,
+  SERVER_PORTS,
+  sourcesOf,
+  UDP,
+} from "./redirect-traffic.ts";
+
+export interface RedirectRule {
+  /** EtherType, or ETH_P_ALL. */
+  readonly protocol: number;
+  /** None: everything. */
+  readonly keys: readonly U32Key[];
+  readonly redirect: boolean;
+}
+
+type SenderIp = NonNullable<SenderPlan["ip"]>;
+type Keys = readonly U32Key[];
+
+const IPV4_HEADER = 20;
+const IPV6_HEADER = 40;
+const FRAGMENT_HEADER = 8;
+
+export function redirectRules({
+  local,
+  senders,
+}: Pick<RedirectPlan, "local" | "senders">): readonly RedirectRule[] {
+  const mac = senders === undefined ? [] : macKeys(-8, senders.mac);
+  const ip = senders?.ip;
+  return [
+    ...leave(
+      IPV4,
+      portsOf(local, 4, ip).map((port) => [plainUdp4, ...port(IPV4_HEADER)].flat()),
+    ),
+    ...(ip === undefined ? [] : ipv4(mac, ip)),
+    ...leave(IPV6, leftOfIpv6(local, ip)),
+    ...(ip === undefined ? [] : ipv6(mac, ip)),
+    ...(ip === undefined || senders === undefined ? [] : arp(senders.mac, ip)),
+    ...(ip === undefined ? [{ protocol: ETH_P_ALL, keys: mac, redirect: true }] : []),
+  ];
+}
+
+/** UDP without IPv4 options, the first fragment or the only one. */
+const plainUdp4: Keys = [byte(0, 0x45), half(6, 0, 0x1fff), byte(9, UDP)];
+
+function ipv4(mac: Keys, ip: SenderIp): readonly RedirectRule[] {
+  const sources = sourcesOf(4, ip.v4).map((source) => sourceKeys(12, source));
+  const udp = [byte(9, UDP)];
+  return [
+    ...send(
+      IPV4,
+      sources.map((source) => [byte(0, 0x45), ...udp, ...mac, ...source]),
+    ),
+    ...leave(IPV4, [udp]),
+    ...send(
+      IPV4,
+      sources.map((source) => [...mac, ...source]),
+    ),
+  ];
+}
+
+function ipv6(mac: Keys, ip: SenderIp): readonly RedirectRule[] {
+  const sources = sourcesOf(6, ip.v6).map((source) => sourceKeys(8, source));
+  const reports = LISTENER_REPORTS.map((type) => [
+    byte(6, HOP_BY_HOP),
+    half(IPV6_HEADER, ICMPV6 << 8),
+    byte(IPV6_HEADER + 8, type),
+  ]);
+  return [
+    ...send(
+      IPV6,
+      reports.flatMap((report) => sources.map((source) => [...report, ...mac, ...source])),
+    ),
+    ...leave(
+      IPV6,
+      [HOP_BY_HOP, ...EXTENSION_HEADERS].map((header) => [byte(6, header)]),
+    ),
+    ...send(
+      IPV6,
+      sources.map((source) => [...mac, ...source]),
+    ),
+  ];
+}
+
+/** With the header straight behind IPv6's, and in a first fragment. */
+function leftOfIpv6(local: readonly LocalTraffic[], ip: SenderIp | undefined): readonly Keys[] {
+  const first = half(IPV6_HEADER + 2, 0, 0xfff8);
+  const within = (header: number, keys: (at: number) => Keys): readonly Keys[] => [
+    [byte(6, header), ...keys(IPV6_HEADER)],
+    [byte(6, FRAGMENT), byte(IPV6_HEADER, header), first, ...keys(IPV6_HEADER + FRAGMENT_HEADER)],
+  ];
+  const types = [
+    ...local.flatMap((one) => ("icmpType" in one ? [one.icmpType] : [])),
+    ...(ip === undefined ? [] : ROUTER_MESSAGES),
+  ];
+  const hidden = ip === undefined ? [] : [HOP_BY_HOP, FRAGMENT, ...EXTENSION_HEADERS];
+  return [
+    ...portsOf(local, 6, ip).flatMap((port) => within(UDP, port)),
+    ...types.flatMap((type) => within(ICMPV6, (at) => [byte(at, type)])),
+    ...(ip?.routers ?? []).flatMap((router) =>
+      within(ICMPV6, (at) => [byte(at, NEIGHBOUR_ADVERT), ...addressKeys(at + 8, router)]),
+    ),
+    ...hidden.map((header) => [byte(6, FRAGMENT), byte(IPV6_HEADER, header), first]),
+  ];
+}
+
+function arp(mac: SenderPlan["mac"], ip: SenderIp): readonly RedirectRule[] {
+  const claims = sourcesOf(4, ["0.0.0.0" as Ip, ...ip.v4]);
+  const speaker = [...macKeys(-8, mac), ...macKeys(8, mac)];
+  return send(
+    ARP,
+    claims.map((claim) => [...speaker, ...sourceKeys(14, claim)]),
+  );
+}
+
+/** Keys for the ports that are left, given where the UDP header begins. */
+function portsOf(
+  local: readonly LocalTraffic[],
+  family: 4 | 6,
+  ip: SenderIp | undefined,
+): readonly ((at: number) => Keys)[] {
+  const wanted = local.flatMap((one) =>
+    one.family === family && "udpDestination" in one ? [one.udpDestination] : [],
+  );
+  return [
+    ...wanted.map((port) => (at: number) => [half(at + 2, port)]),
+    ...(ip === undefined ? [] : SERVER_PORTS).map((port) => (at: number) => [half(at, port)]),
+  ];
+}
+
+function leave(protocol: number, matches: readonly Keys[]): readonly RedirectRule[] {
+  return matches.map((keys) => ({ protocol, keys, redirect: false }));
+}
+
+function send(protocol: number, matches: readonly Keys[]): readonly RedirectRule[] {
+  return matches.map((keys) => ({ protocol, keys, redirect: true }));
+}
+
+function macKeys(at: number, mac: SenderPlan["mac"]): Keys {
+  const bytes = macToBytes(mac);
+  return [word(at, u32(bytes, 0)), half(at + 4, u16(bytes, 4))];
+}
+
+function addressKeys(at: number, ip: Ip): Keys {
+  const bytes = ipToBytes(ip);
+  return Array.from({ length: bytes.length / 4 }, (_, i) => word(at + i * 4, u32(bytes, i * 4)));
+}
+
+function sourceKeys(at: number, source: Cidr): Keys {
+  if (cidrPrefix(source) === 0) return [];
+  return maskedWords(source).map((key) => ({ ...key, at: at + key.at }));
+}
+
+function byte(at: number, value: number): U32Key {
+  return { at, mask: 0xff000000, value: (value << 24) >>> 0 };
+}
+
+function half(at: number, value: number, mask = 0xffff): U32Key {
+  return { at, mask: (mask << 16) >>> 0, value: (value << 16) >>> 0 };
+}
+
+function word(at: number, value: number): U32Key {
+  return { at, mask: 0xffffffff, value };
+}
