@@ -30,7 +30,7 @@ export function buildProgram(run: Run, output: Output): Command {
 
 const FOOTER = `
 Begin with:
-  podtap up examples/vm-masquerade.yaml
+  podtap up examples/vm-container-disk.yaml
   podtap get
 
 Exit codes: 0 done, 1 failed, 2 wrong usage or differences found, 3 the environment (not built, no root,

@@ -112,11 +112,14 @@ function migratable(
       registry.all.find(({ bindingName }) => bindingName === nic.bindingName)?.traits.liveMigration === "no",
   );
   if (blocking === undefined) return { type: "LiveMigratable", status: "True" };
+  const able = registry.all.filter(
+    ({ traits }) => traits.liveMigration !== "no" && traits.networks === "pod",
+  );
+  const names = able.map(({ bindingName }) => bindingName).join(", ");
   return {
     type: "LiveMigratable",
     status: "False",
     reason: "InterfaceNotLiveMigratable",
-    message:
-      "cannot migrate VMI which does not use masquerade or a migratable plugin to connect to the pod network",
+    message: `cannot migrate VMI which does not use ${names} or a migratable plugin to connect to the pod network`,
   };
 }
