@@ -15,11 +15,16 @@ export interface GuestIdentity {
   /** Suffix of the table's name: the pod interface. */
   readonly podInterface: string;
   readonly mac: Mac;
-  /** Source addresses the guest may use. */
-  readonly ipv4: readonly (Ip | Cidr)[];
-  readonly ipv6: readonly (Ip | Cidr)[];
+  /** Source addresses the guest may use, beside IPv6 link-local ones; `any` where the network gives them out. */
+  readonly ipv4: readonly (Ip | Cidr)[] | "any";
+  readonly ipv6: readonly (Ip | Cidr)[] | "any";
   /** Addresses that the guest may never claim by neighbour advertisement: its router's. */
   readonly routerIpv6: readonly Ip[];
+  /**
+   * Where others share the segment: all that the guest may claim by neighbour advertisement, beside link-local
+   * addresses; and it may not speak as its router.
+   */
+  readonly claims?: readonly Ip[];
 }
 
 export const SPOOF_COUNTERS = [
@@ -31,7 +36,6 @@ export const SPOOF_COUNTERS = [
 ] as const;
 
 export function antiSpoofTable(guest: GuestIdentity): NftTable {
-  const drop = (counter: (typeof SPOOF_COUNTERS)[number]): string => `counter name ${counter} drop`;
   return {
     family: "bridge",
     name: `podtap-${guest.podInterface}`,
@@ -48,22 +52,48 @@ export function antiSpoofTable(guest: GuestIdentity): NftTable {
           // Anything else could carry IP past the rules below: VLAN tags, PPPoE, LLDP to a shared segment.
           `ether type != { ip, ip6, arp } ${drop("other_ethertype")}`,
           `arp saddr ether != ${guest.mac} ${drop("spoofed_mac")}`,
-          `arp saddr ip != ${anyOf("0.0.0.0", ...guest.ipv4)} ${drop("spoofed_ipv4")}`,
-          // A DHCP client speaks before it has an address (RFC 2131, 4.1).
-          "ip saddr 0.0.0.0 udp sport 68 udp dport 67 accept",
-          `ip saddr != ${guest.ipv4.length === 0 ? "0.0.0.0" : anyOf(...guest.ipv4)} ${drop("spoofed_ipv4")}`,
+          ...ipv4Rules(guest),
           `udp sport { 67, 547 } ${drop("spoofed_router")}`,
           `icmpv6 type { nd-router-advert, nd-redirect } ${drop("spoofed_router")}`,
-          ...(guest.routerIpv6.length > 0
-            ? [
-                `icmpv6 type nd-neighbor-advert @th,64,128 ${anyOf(...guest.routerIpv6.map(toHex))} ${drop("spoofed_router")}`,
-              ]
-            : []),
-          `ip6 saddr != ${anyOf("::", "fe80::/64", ...guest.ipv6)} ${drop("spoofed_ipv6")}`,
+          ...claimRules(guest),
+          ...(guest.ipv6 === "any"
+            ? []
+            : [`ip6 saddr != ${anyOf("::", "fe80::/64", ...guest.ipv6)} ${drop("spoofed_ipv6")}`]),
         ],
       },
     ],
   };
+}
+
+function ipv4Rules({ ipv4 }: GuestIdentity): readonly string[] {
+  if (ipv4 === "any") return [];
+  return [
+    `arp saddr ip != ${anyOf("0.0.0.0", ...ipv4)} ${drop("spoofed_ipv4")}`,
+    // A DHCP client speaks before it has an address (RFC 2131, 4.1).
+    "ip saddr 0.0.0.0 udp sport 68 udp dport 67 accept",
+    `ip saddr != ${ipv4.length === 0 ? "0.0.0.0" : anyOf(...ipv4)} ${drop("spoofed_ipv4")}`,
+  ];
+}
+
+/** Neighbour advertisements, whose target counts and not their sender; and solicitations, whose sender counts. */
+function claimRules({ routerIpv6: routers, claims }: GuestIdentity): readonly string[] {
+  const advert = "icmpv6 type nd-neighbor-advert";
+  const other = claims?.length === 0 ? "" : ` @th,64,128 != ${anyOf(...(claims ?? []).map(toHex))}`;
+  return [
+    ...(routers.length > 0
+      ? [`${advert} @th,64,128 ${anyOf(...routers.map(toHex))} ${drop("spoofed_router")}`]
+      : []),
+    ...(claims === undefined
+      ? []
+      : [
+          ...(routers.length > 0 ? [`ip6 saddr ${anyOf(...routers)} ${drop("spoofed_router")}`] : []),
+          `${advert} @th,64,64 != 0xfe80000000000000${other} ${drop("spoofed_ipv6")}`,
+        ]),
+  ];
+}
+
+function drop(counter: (typeof SPOOF_COUNTERS)[number]): string {
+  return `counter name ${counter} drop`;
 }
 
 /** One value without the set that the kernel would have to make for it. */
