@@ -10,7 +10,7 @@
  * send fragments, and hop-by-hop options before multicast listener reports (RFC 3810, 5); others could hide a router
  * advertisement (RFC 7113, 2) and are left.
  */
-import { type Cidr, cidrIp, cidrPrefix, type Ip, ipToBytes } from "../base/ip.ts";
+import { type Cidr, cidrIp, cidrPrefix, type Ip, ipToBytes, toCidr } from "../base/ip.ts";
 import { macToBytes } from "../base/mac.ts";
 import type { LocalTraffic, RedirectPlan, SenderPlan } from "../plan/plan.ts";
 import { u16, u32 } from "../wire/bytes.ts";
@@ -39,6 +39,7 @@ import {
   ICMPV6,
   IPV4,
   IPV6,
+  LINK_LOCAL,
   LISTENER_REPORTS,
   maskedWords,
   NEIGHBOUR_ADVERT,
@@ -52,25 +53,27 @@ import {
 const VLAN_PRESENT = 20;
 const BPF_FUNC_REDIRECT = 23;
 const TC_ACT_OK = 0;
+/** Where the header behind a fragment header begins. */
+const BEHIND_FRAGMENT = 62;
+/** Of an IPv6 address. */
+const WORDS = [0, 4, 8, 12] as const;
 
 type Redirect = Pick<RedirectPlan, "local" | "senders">;
-type SenderIp = NonNullable<SenderPlan["ip"]>;
 
 /** @param to ifindex */
 export function redirectProgram({ local, senders }: Redirect, to: number): readonly Line[] {
-  const ip = senders?.ip;
   return [
     copy(6, 1),
+    ...(senders === undefined ? [] : senderMac(senders, 6)),
     // The kernel has taken the tag out of the frame.
-    ...(ip === undefined && senders === undefined ? [] : senderMac(senders, 6)),
     loadWord(0, 6, VLAN_PRESENT),
-    jumpUnlessEqual(0, 0, ip === undefined ? "send" : "leave"),
+    jumpUnlessEqual(0, 0, senders === undefined ? "send" : "leave"),
     loadFrame("half", 12),
     jumpIfEqual(0, IPV4, "ipv4"),
     jumpIfEqual(0, IPV6, "ipv6"),
-    ...(ip === undefined ? [jump("send")] : [jumpIfEqual(0, ARP, "arp"), jump("leave")]),
-    ...ipv4(local, ip),
-    ...ipv6(local, ip),
+    ...(senders === undefined ? [jump("send")] : [jumpIfEqual(0, ARP, "arp"), jump("leave")]),
+    ...ipv4(local, senders),
+    ...ipv6(local, senders),
     ...(senders === undefined ? [] : arp(senders)),
     { label: "send" },
     set(1, to),
@@ -84,8 +87,7 @@ export function redirectProgram({ local, senders }: Redirect, to: number): reado
 }
 
 /** Leaves frames in which another MAC stands at that offset. */
-function senderMac(senders: SenderPlan | undefined, at: number): readonly Line[] {
-  if (senders === undefined) return [];
+function senderMac(senders: SenderPlan, at: number): readonly Line[] {
   const mac = macToBytes(senders.mac);
   return [
     loadFrame("word", at),
@@ -95,10 +97,12 @@ function senderMac(senders: SenderPlan | undefined, at: number): readonly Line[]
   ];
 }
 
-function ipv4(local: readonly LocalTraffic[], ip: SenderIp | undefined): readonly Line[] {
+function ipv4(local: readonly LocalTraffic[], senders: SenderPlan | undefined): readonly Line[] {
   return [
     { label: "ipv4" },
-    ...(ip === undefined ? [] : [loadFrame("word", 26), ...oneOfV4(ip.v4, "ipv4-known"), jump("leave")]),
+    ...(senders === undefined
+      ? []
+      : [loadFrame("word", 26), ...oneOfV4(senders.ipv4, "ipv4-known"), jump("leave")]),
     { label: "ipv4-known" },
     loadFrame("byte", 23),
     jumpUnlessEqual(0, UDP, "send"),
@@ -108,28 +112,28 @@ function ipv4(local: readonly LocalTraffic[], ip: SenderIp | undefined): readonl
     and(0, 0xf),
     shiftLeft(0, 2),
     copy(7, 0),
-    ...ports(local, 4, ip, (at) => loadFrameFrom("half", 7, 14 + at)),
+    ...ports(local, 4, senders, (at) => loadFrameFrom("half", 7, 14 + at)),
     jump("send"),
   ];
 }
 
-function ipv6(local: readonly LocalTraffic[], ip: SenderIp | undefined): readonly Line[] {
+function ipv6(local: readonly LocalTraffic[], senders: SenderPlan | undefined): readonly Line[] {
   const types = local.flatMap((one) => ("icmpType" in one ? [one.icmpType] : []));
   return [
     { label: "ipv6" },
-    ...(ip === undefined ? [] : knownV6(ip.v6)),
+    ...(senders === undefined ? [] : knownV6(senders)),
     { label: "ipv6-known" },
     set(8, 54),
     loadFrame("byte", 20),
     jumpUnlessEqual(0, FRAGMENT, "ipv6-next"),
     loadFrame("half", 56),
     jumpIfBits(0, 0xfff8, "send"),
-    set(8, 62),
+    set(8, BEHIND_FRAGMENT),
     loadFrame("byte", 54),
     { label: "ipv6-next" },
     jumpIfEqual(0, UDP, "udp6"),
     jumpIfEqual(0, ICMPV6, "icmp6"),
-    ...(ip === undefined
+    ...(senders === undefined
       ? []
       : [
           jumpIfEqual(0, HOP_BY_HOP, "hop-by-hop"),
@@ -143,47 +147,60 @@ function ipv6(local: readonly LocalTraffic[], ip: SenderIp | undefined): readonl
     ...LISTENER_REPORTS.map((type) => jumpIfEqual(0, type, "send")),
     jump("leave"),
     { label: "udp6" },
-    ...ports(local, 6, ip, (at) => loadFrameFrom("half", 8, at)),
+    ...ports(local, 6, senders, (at) => loadFrameFrom("half", 8, at)),
     jump("send"),
     { label: "icmp6" },
     loadFrameFrom("byte", 8, 0),
-    ...[...types, ...(ip === undefined ? [] : ROUTER_MESSAGES)].map((type) => jumpIfEqual(0, type, "leave")),
-    ...(ip === undefined ? [] : routerClaims(ip.routers)),
+    ...[...types, ...(senders === undefined ? [] : ROUTER_MESSAGES)].map((type) =>
+      jumpIfEqual(0, type, "leave"),
+    ),
+    ...(senders === undefined ? [] : claims(senders)),
     jump("send"),
   ];
 }
 
-function knownV6(sources: readonly (Ip | Cidr)[]): readonly Line[] {
-  const words = [0, 4, 8, 12];
+function knownV6({ ipv6: sources, routers }: SenderPlan): readonly Line[] {
   return [
-    ...words.flatMap((at) => [loadFrame("word", 22 + at), storeWord(10, at - 16, 0)]),
-    ...sourcesOf(6, sources).flatMap((source, i) => [
-      ...maskedWords(source).flatMap(({ at, mask, value }) => [
-        loadWord(0, 10, at - 16),
-        ...(mask === 0xffffffff ? [] : [and(0, mask)]),
-        jumpUnlessEqual(0, value, `ipv6-source-${i}`),
-      ]),
-      jump("ipv6-known"),
-      { label: `ipv6-source-${i}` },
-    ]),
+    ...WORDS.flatMap((at) => [loadFrame("word", 22 + at), storeWord(10, at - 16, 0)]),
+    ...ifStored(routers.map(whole), "leave", "ipv6-router"),
+    ...ifStored(sourcesOf(6, sources), "ipv6-known", "ipv6-source"),
     jump("leave"),
   ];
 }
 
-/** Of a neighbour advertisement that claims a router's address (RFC 4861, 4.4). */
-function routerClaims(routers: readonly Ip[]): readonly Line[] {
-  if (routers.length === 0) return [];
+/** Jumps where the address on the stack is in one of the prefixes. */
+function ifStored(prefixes: readonly Cidr[], found: string, stem: string): readonly Line[] {
+  return prefixes.flatMap((prefix, i) => [
+    ...maskedWords(prefix).flatMap(({ at, mask, value }) => [
+      loadWord(0, 10, at - 16),
+      ...(mask === 0xffffffff ? [] : [and(0, mask)]),
+      jumpUnlessEqual(0, value, `${stem}-${i}`),
+    ]),
+    jump(found),
+    { label: `${stem}-${i}` },
+  ]);
+}
+
+/** Of a neighbour advertisement: the target is what it claims (RFC 4861, 4.4). */
+function claims({ routers, claims: allowed }: SenderPlan): readonly Line[] {
+  if (routers.length === 0 && allowed === undefined) return [];
   return [
     jumpUnlessEqual(0, NEIGHBOUR_ADVERT, "send"),
-    ...routers.flatMap((router, i) => [
-      ...[0, 4, 8, 12].flatMap((at) => [
-        loadFrameFrom("word", 8, 8 + at),
-        jumpUnlessEqual(0, u32(ipToBytes(router), at), `router-${i}`),
-      ]),
-      jump("leave"),
-      { label: `router-${i}` },
-    ]),
+    ...WORDS.flatMap((at) => [loadFrameFrom("word", 8, 8 + at), storeWord(10, at - 16, 0)]),
+    ...ifStored(routers.map(whole), "leave", "claim-router"),
+    ...(allowed === undefined
+      ? []
+      : [
+          // No host takes one in a fragment (RFC 6980).
+          jumpIfEqual(8, BEHIND_FRAGMENT, "leave"),
+          ...ifStored([LINK_LOCAL, ...allowed.map(whole)], "send", "claim"),
+          jump("leave"),
+        ]),
   ];
+}
+
+function whole(ip: Ip): Cidr {
+  return toCidr(ip, 128);
 }
 
 function arp(senders: SenderPlan): readonly Line[] {
@@ -192,7 +209,7 @@ function arp(senders: SenderPlan): readonly Line[] {
     ...senderMac(senders, 22),
     loadFrame("word", 28),
     jumpIfEqual(0, 0, "send"),
-    ...oneOfV4(senders.ip?.v4 ?? [], "send"),
+    ...oneOfV4(senders.ipv4, "send"),
     jump("leave"),
   ];
 }
@@ -215,7 +232,7 @@ function oneOfV4(sources: readonly (Ip | Cidr)[], known: string): readonly Line[
 function ports(
   local: readonly LocalTraffic[],
   family: 4 | 6,
-  ip: SenderIp | undefined,
+  senders: SenderPlan | undefined,
   load: (at: number) => Line,
 ): readonly Line[] {
   const wanted = local.flatMap((one) =>
@@ -223,6 +240,6 @@ function ports(
   );
   return [
     ...(wanted.length === 0 ? [] : [load(2), ...wanted.map((port) => jumpIfEqual(0, port, "leave"))]),
-    ...(ip === undefined ? [] : [load(0), ...SERVER_PORTS.map((port) => jumpIfEqual(0, port, "leave"))]),
+    ...(senders === undefined ? [] : [load(0), ...SERVER_PORTS.map((port) => jumpIfEqual(0, port, "leave"))]),
   ];
 }

@@ -8,7 +8,7 @@
  * Limit beside those of `redirect-program.ts`: a UDP header behind IPv4 options has no fixed place. Where senders are
  * named such datagrams are left, where none are they are redirected.
  */
-import { type Cidr, cidrPrefix, type Ip, ipToBytes } from "../base/ip.ts";
+import { type Cidr, cidrPrefix, type Ip, ipToBytes, toCidr } from "../base/ip.ts";
 import { macToBytes } from "../base/mac.ts";
 import type { LocalTraffic, RedirectPlan, SenderPlan } from "../plan/plan.ts";
 import { u16, u32 } from "../wire/bytes.ts";
@@ -21,6 +21,7 @@ import {
   ICMPV6,
   IPV4,
   IPV6,
+  LINK_LOCAL,
   LISTENER_REPORTS,
   maskedWords,
   NEIGHBOUR_ADVERT,
@@ -38,7 +39,6 @@ export interface RedirectRule {
   readonly redirect: boolean;
 }
 
-type SenderIp = NonNullable<SenderPlan["ip"]>;
 type Keys = readonly U32Key[];
 
 const IPV4_HEADER = 20;
@@ -49,87 +49,100 @@ export function redirectRules({
   local,
   senders,
 }: Pick<RedirectPlan, "local" | "senders">): readonly RedirectRule[] {
-  const mac = senders === undefined ? [] : macKeys(-8, senders.mac);
-  const ip = senders?.ip;
   return [
     ...leave(
       IPV4,
-      portsOf(local, 4, ip).map((port) => [plainUdp4, ...port(IPV4_HEADER)].flat()),
+      portsOf(local, 4, senders).map((port) => [...PLAIN_UDP, ...port(IPV4_HEADER)]),
     ),
-    ...(ip === undefined ? [] : ipv4(mac, ip)),
-    ...leave(IPV6, leftOfIpv6(local, ip)),
-    ...(ip === undefined ? [] : ipv6(mac, ip)),
-    ...(ip === undefined || senders === undefined ? [] : arp(senders.mac, ip)),
-    ...(ip === undefined ? [{ protocol: ETH_P_ALL, keys: mac, redirect: true }] : []),
+    ...leave(IPV6, leftOfIpv6(local, senders)),
+    ...(senders === undefined
+      ? [{ protocol: ETH_P_ALL, keys: [], redirect: true }]
+      : [...ipv4(senders), ...ipv6(senders), ...arp(senders)]),
   ];
 }
 
 /** UDP without IPv4 options, the first fragment or the only one. */
-const plainUdp4: Keys = [byte(0, 0x45), half(6, 0, 0x1fff), byte(9, UDP)];
+const PLAIN_UDP: Keys = [byte(0, 0x45), half(6, 0, 0x1fff), byte(9, UDP)];
 
-function ipv4(mac: Keys, ip: SenderIp): readonly RedirectRule[] {
-  const sources = sourcesOf(4, ip.v4).map((source) => sourceKeys(12, source));
+function ipv4(senders: SenderPlan): readonly RedirectRule[] {
+  const honest = sourcesOf(4, senders.ipv4).map((source) => [
+    ...macKeys(-8, senders.mac),
+    ...sourceKeys(12, source),
+  ]);
   const udp = [byte(9, UDP)];
   return [
     ...send(
       IPV4,
-      sources.map((source) => [byte(0, 0x45), ...udp, ...mac, ...source]),
+      honest.map((keys) => [byte(0, 0x45), ...udp, ...keys]),
     ),
     ...leave(IPV4, [udp]),
-    ...send(
-      IPV4,
-      sources.map((source) => [...mac, ...source]),
-    ),
+    ...send(IPV4, honest),
   ];
 }
 
-function ipv6(mac: Keys, ip: SenderIp): readonly RedirectRule[] {
-  const sources = sourcesOf(6, ip.v6).map((source) => sourceKeys(8, source));
+function ipv6(senders: SenderPlan): readonly RedirectRule[] {
+  const honest = sourcesOf(6, senders.ipv6).map((source) => [
+    ...macKeys(-8, senders.mac),
+    ...sourceKeys(8, source),
+  ]);
   const reports = LISTENER_REPORTS.map((type) => [
     byte(6, HOP_BY_HOP),
     half(IPV6_HEADER, ICMPV6 << 8),
     byte(IPV6_HEADER + 8, type),
   ]);
-  return [
-    ...send(
+  const advert = [byte(6, ICMPV6), byte(IPV6_HEADER, NEIGHBOUR_ADVERT)];
+  const claims = senders.claims && [LINK_LOCAL, ...senders.claims.map((ip) => toCidr(ip, 128))];
+  const each = (matches: readonly Keys[]): readonly RedirectRule[] =>
+    send(
       IPV6,
-      reports.flatMap((report) => sources.map((source) => [...report, ...mac, ...source])),
-    ),
+      matches.flatMap((match) => honest.map((keys) => [...match, ...keys])),
+    );
+  return [
+    ...each(reports),
     ...leave(
       IPV6,
       [HOP_BY_HOP, ...EXTENSION_HEADERS].map((header) => [byte(6, header)]),
     ),
-    ...send(
-      IPV6,
-      sources.map((source) => [...mac, ...source]),
-    ),
+    ...(claims === undefined
+      ? []
+      : [
+          ...each(claims.map((claim) => [...advert, ...sourceKeys(IPV6_HEADER + 8, claim)])),
+          ...leave(IPV6, [advert]),
+        ]),
+    ...send(IPV6, honest),
   ];
 }
 
 /** With the header straight behind IPv6's, and in a first fragment. */
-function leftOfIpv6(local: readonly LocalTraffic[], ip: SenderIp | undefined): readonly Keys[] {
+function leftOfIpv6(local: readonly LocalTraffic[], senders: SenderPlan | undefined): readonly Keys[] {
   const first = half(IPV6_HEADER + 2, 0, 0xfff8);
+  const fragment = (header: number): Keys => [byte(6, FRAGMENT), byte(IPV6_HEADER, header), first];
   const within = (header: number, keys: (at: number) => Keys): readonly Keys[] => [
     [byte(6, header), ...keys(IPV6_HEADER)],
-    [byte(6, FRAGMENT), byte(IPV6_HEADER, header), first, ...keys(IPV6_HEADER + FRAGMENT_HEADER)],
+    [...fragment(header), ...keys(IPV6_HEADER + FRAGMENT_HEADER)],
   ];
   const types = [
     ...local.flatMap((one) => ("icmpType" in one ? [one.icmpType] : [])),
-    ...(ip === undefined ? [] : ROUTER_MESSAGES),
+    ...(senders === undefined ? [] : ROUTER_MESSAGES),
   ];
-  const hidden = ip === undefined ? [] : [HOP_BY_HOP, FRAGMENT, ...EXTENSION_HEADERS];
+  const hidden = senders === undefined ? [] : [HOP_BY_HOP, FRAGMENT, ...EXTENSION_HEADERS];
   return [
-    ...portsOf(local, 6, ip).flatMap((port) => within(UDP, port)),
+    ...(senders?.routers ?? []).map((router) => addressKeys(8, router)),
+    ...portsOf(local, 6, senders).flatMap((port) => within(UDP, port)),
     ...types.flatMap((type) => within(ICMPV6, (at) => [byte(at, type)])),
-    ...(ip?.routers ?? []).flatMap((router) =>
+    ...(senders?.routers ?? []).flatMap((router) =>
       within(ICMPV6, (at) => [byte(at, NEIGHBOUR_ADVERT), ...addressKeys(at + 8, router)]),
     ),
-    ...hidden.map((header) => [byte(6, FRAGMENT), byte(IPV6_HEADER, header), first]),
+    ...hidden.map(fragment),
+    // No host takes one in a fragment (RFC 6980).
+    ...(senders?.claims === undefined
+      ? []
+      : [[...fragment(ICMPV6), byte(IPV6_HEADER + FRAGMENT_HEADER, NEIGHBOUR_ADVERT)]]),
   ];
 }
 
-function arp(mac: SenderPlan["mac"], ip: SenderIp): readonly RedirectRule[] {
-  const claims = sourcesOf(4, ["0.0.0.0" as Ip, ...ip.v4]);
+function arp({ mac, ipv4: sources }: SenderPlan): readonly RedirectRule[] {
+  const claims = sourcesOf(4, ["0.0.0.0" as Ip, ...sources]);
   const speaker = [...macKeys(-8, mac), ...macKeys(8, mac)];
   return send(
     ARP,
@@ -141,14 +154,14 @@ function arp(mac: SenderPlan["mac"], ip: SenderIp): readonly RedirectRule[] {
 function portsOf(
   local: readonly LocalTraffic[],
   family: 4 | 6,
-  ip: SenderIp | undefined,
+  senders: SenderPlan | undefined,
 ): readonly ((at: number) => Keys)[] {
   const wanted = local.flatMap((one) =>
     one.family === family && "udpDestination" in one ? [one.udpDestination] : [],
   );
   return [
     ...wanted.map((port) => (at: number) => [half(at + 2, port)]),
-    ...(ip === undefined ? [] : SERVER_PORTS).map((port) => (at: number) => [half(at, port)]),
+    ...(senders === undefined ? [] : SERVER_PORTS).map((port) => (at: number) => [half(at, port)]),
   ];
 }
 

@@ -17,12 +17,13 @@ export const LISTENER_REPORTS = [130, 131, 132, 143] as const;
 /** Router advertisement and redirect: what only routers send. */
 export const ROUTER_MESSAGES = [134, 137] as const;
 export const NEIGHBOUR_ADVERT = 136;
+export const LINK_LOCAL = "fe80::/64" as Cidr;
 /** DHCPv4's and DHCPv6's: what only servers send from. */
 export const SERVER_PORTS = [67, 547] as const;
 
 /** All as prefixes; IPv6 with what every host may send from: nothing yet, and its link-local addresses. */
 export function sourcesOf(family: 4 | 6, sources: readonly (Ip | Cidr)[]): readonly Cidr[] {
-  const always = family === 6 ? (["::/128", "fe80::/64"] as string[] as Cidr[]) : [];
+  const always = family === 6 ? ["::/128" as Cidr, LINK_LOCAL] : [];
   const whole = family === 6 ? 128 : 32;
   return [...always, ...sources.map((one) => (one.includes("/") ? (one as Cidr) : toCidr(one as Ip, whole)))];
 }

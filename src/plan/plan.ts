@@ -50,16 +50,20 @@ export interface RedirectPlan {
   readonly senders?: SenderPlan;
 }
 
-/** Who may send, as parts/anti-spoof.ts says it in rules: a frame is redirected if and only if those let it pass. */
+/**
+ * Who may send, as parts/anti-spoof.ts says it in rules: a frame is redirected if and only if those let it pass.
+ * Beside IPv4, IPv6 and ARP nothing is.
+ */
 export interface SenderPlan {
   readonly mac: Mac;
-  /** Absent: any protocol, any address. */
-  readonly ip?: {
-    readonly v4: readonly (Ip | Cidr)[];
-    readonly v6: readonly (Ip | Cidr)[];
-    /** May not be claimed by neighbour advertisement. */
-    readonly routers: readonly Ip[];
-  };
+  /** Everything: `0.0.0.0/0`. */
+  readonly ipv4: readonly (Ip | Cidr)[];
+  /** Beside the unspecified and link-local ones. */
+  readonly ipv6: readonly (Ip | Cidr)[];
+  /** Addresses that are somebody else's: neither senders nor targets of neighbour advertisements. */
+  readonly routers: readonly Ip[];
+  /** All that may be claimed by neighbour advertisement beside link-local addresses; absent: anything else. */
+  readonly claims?: readonly Ip[];
 }
 
 export type Classifier = "bpf" | "matchall" | "u32";

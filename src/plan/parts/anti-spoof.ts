@@ -46,23 +46,27 @@ export function antiSpoofTable(guest: GuestIdentity): NftTable {
         name: "from_guest",
         // Before br_netfilter (priority 0), which may rewrite what is matched here.
         hook: { type: "filter", hook: "prerouting", priority: -300, policy: "accept" },
-        rules: [
-          `iifname != "${guest.tap}" accept`,
-          `ether saddr != ${guest.mac} ${drop("spoofed_mac")}`,
-          // Anything else could carry IP past the rules below: VLAN tags, PPPoE, LLDP to a shared segment.
-          `ether type != { ip, ip6, arp } ${drop("other_ethertype")}`,
-          `arp saddr ether != ${guest.mac} ${drop("spoofed_mac")}`,
-          ...ipv4Rules(guest),
-          `udp sport { 67, 547 } ${drop("spoofed_router")}`,
-          `icmpv6 type { nd-router-advert, nd-redirect } ${drop("spoofed_router")}`,
-          ...claimRules(guest),
-          ...(guest.ipv6 === "any"
-            ? []
-            : [`ip6 saddr != ${anyOf("::", "fe80::/64", ...guest.ipv6)} ${drop("spoofed_ipv6")}`]),
-        ],
+        rules: [`iifname != "${guest.tap}" accept`, ...guardRules(guest)],
       },
     ],
   };
+}
+
+/** For a chain that sees nothing but what the guest sends. Where its frames do not cross a bridge, family netdev. */
+export function guardRules(guest: GuestIdentity): readonly string[] {
+  return [
+    `ether saddr != ${guest.mac} ${drop("spoofed_mac")}`,
+    // Anything else could carry IP past the rules below: VLAN tags, PPPoE, LLDP to a shared segment.
+    `ether type != { ip, ip6, arp } ${drop("other_ethertype")}`,
+    `arp saddr ether != ${guest.mac} ${drop("spoofed_mac")}`,
+    ...ipv4Rules(guest),
+    `udp sport { 67, 547 } ${drop("spoofed_router")}`,
+    `icmpv6 type { nd-router-advert, nd-redirect } ${drop("spoofed_router")}`,
+    ...claimRules(guest),
+    ...(guest.ipv6 === "any"
+      ? []
+      : [`ip6 saddr != ${anyOf("::", "fe80::/64", ...guest.ipv6)} ${drop("spoofed_ipv6")}`]),
+  ];
 }
 
 function ipv4Rules({ ipv4 }: GuestIdentity): readonly string[] {
