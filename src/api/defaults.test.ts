@@ -20,7 +20,7 @@ function spec(domain: Partial<DomainSpec>, rest: Partial<VmiSpec> = {}): VmiSpec
 }
 
 test("the default NIC: added to nothing, never to something", () => {
-  const added = withDefaultNic(bare, DEFAULT_SETTINGS);
+  const added = withDefaultNic(bare, { ...DEFAULT_SETTINGS, defaultBinding: "masquerade" });
   assert.deepEqual(added.networks, [{ name: "default", pod: {} }]);
   assert.deepEqual(added.domain.devices.interfaces, [{ name: "default", masquerade: {} }]);
   assert.deepEqual(withDefaultNic(bare, STRICT_SETTINGS).domain.devices.interfaces, [

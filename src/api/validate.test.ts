@@ -125,18 +125,21 @@ test("MAC addresses that no NIC can have", () => {
 });
 
 test("bindings and plugins: what there is, the settings say", () => {
-  const [bridge] = check(vmi({ iface: "bridge: {}" }));
+  const settings: Settings = { ...DEFAULT_SETTINGS, bindings: ["masquerade"] };
+  const [bridge] = check(vmi({ iface: "bridge: {}" }), settings);
   assert.equal(bridge?.code, "PT-EARLY-10");
   assert.equal(bridge?.message, "podtap 0.1 wires masquerade only; bridge is not there yet");
-  assert.deepEqual(codes(vmi({ iface: "bridge: {}" }), { ...DEFAULT_SETTINGS, bindings: ["bridge"] }), []);
-  assert.deepEqual(codes(vmi({ iface: "binding: {name: p}" })), [`error PT-EARLY-9 ${NIC}.binding`]);
-  assert.deepEqual(codes(vmi({ iface: "binding: {name: p}" }), { ...DEFAULT_SETTINGS, plugins: ["p"] }), []);
-  assert.deepEqual(codes(vmi({ iface: "slirp: {}" })), [
+  assert.deepEqual(codes(vmi({ iface: "bridge: {}" }), { ...settings, bindings: ["bridge"] }), []);
+  assert.deepEqual(codes(vmi({ iface: "binding: {name: p}" }), settings), [
+    `error PT-EARLY-9 ${NIC}.binding`,
+  ]);
+  assert.deepEqual(codes(vmi({ iface: "binding: {name: p}" }), { ...settings, plugins: ["p"] }), []);
+  assert.deepEqual(codes(vmi({ iface: "slirp: {}" }), settings), [
     `warning PT-C-1 ${NIC}.slirp`,
     `warning PT-EARLY-27 ${NIC}`,
     `error PT-EARLY-10 ${NIC}.slirp`,
   ]);
-  const [named] = check(vmi({ iface: "binding: {name: managedtap}" }));
+  const [named] = check(vmi({ iface: "binding: {name: managedtap}" }), settings);
   assert.equal(named?.message, "podtap 0.1 wires masquerade only; managed-tap is not there yet");
   assert.equal(named?.hint, "Use `masquerade: {}` on this network for now.");
 });
@@ -436,7 +439,9 @@ test("the default NIC may be refused", () => {
     [problem?.code, problem?.message],
     ["PT-EARLY-48", "bridge interface is not enabled in kubevirt-config"],
   );
-  assert.deepEqual(codes(bare), ["warning PT-EARLY-27 spec.domain.devices.interfaces[0]"]);
+  assert.deepEqual(codes(bare, { ...settings, defaultBinding: "masquerade" }), [
+    "warning PT-EARLY-27 spec.domain.devices.interfaces[0]",
+  ]);
 });
 
 function service(keys: string, metadata = "name: web"): string {
