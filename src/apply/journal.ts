@@ -30,7 +30,7 @@ export interface Journal {
   readonly blank: boolean;
   /** undefined when no run was completed, or the last one was cut short. */
   readonly applied: AppliedRules | undefined;
-  /** Undo steps of everything ever done, last first. */
+  /** Undo steps of everything ever done: the last done first, those of one step in their order. */
   readonly undo: readonly Step[];
   begin(entries: readonly JournalEntry[]): void;
   done(rules: AppliedRules): void;
@@ -48,7 +48,7 @@ export function openJournal(path: string): Journal {
   return {
     blank: lines.length === 0,
     applied: last !== undefined && "done" in last ? last.done : undefined,
-    undo: lines.flatMap((line) => ("undo" in line ? line.undo : [])).toReversed(),
+    undo: lines.toReversed().flatMap((line) => ("undo" in line ? line.undo : [])),
     begin: (entries) => append(...entries),
     done: (rules) => append({ done: rules }),
     remove: () => rmSync(path, { force: true }),

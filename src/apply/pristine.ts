@@ -53,6 +53,7 @@ export function pristineOf(
     sysctls: { ...now.sysctls, ...stored?.sysctls },
     neighbours: [
       ...(stored?.neighbours ?? []).filter(isOf(known)),
+      ...(fresh.length > 0 ? kernel.readNeighbours().filter(isOf(fresh)) : []),
       ...fresh.flatMap(({ name }) => resolveGateways(kernel, name, routes)),
     ],
     nft: [],

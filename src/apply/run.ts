@@ -14,6 +14,8 @@ import type { Kernel } from "./ports.ts";
 
 /** ENODEV. */
 const LINK_ABSENT = "PT-KERNEL-19";
+/** EPERM. */
+const LINK_FOREIGN = "PT-KERNEL-1";
 
 /** @param before what `steps` were computed from */
 export function runSteps(kernel: Kernel, steps: readonly Step[], before: Observed, journal: Journal): void {
@@ -56,9 +58,13 @@ export function undoAll(kernel: Kernel, steps: readonly Step[]): readonly unknow
   return failures;
 }
 
-/** A link that is gone, or was never given the new name, has nothing to be set back. */
+/**
+ * A link that is gone, or was never given the new name, has nothing to be set back; and ours was never made where
+ * the pod's NIC still has the name that it was to take over.
+ */
 function isMoot(step: Step, thrown: unknown): boolean {
-  return step.op !== "link.delete" && thrown instanceof PodtapError && thrown.code === LINK_ABSENT;
+  const moot = step.op === "link.delete" ? LINK_FOREIGN : LINK_ABSENT;
+  return thrown instanceof PodtapError && thrown.code === moot;
 }
 
 /** One line a step, for messages and logs. */

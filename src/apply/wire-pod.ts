@@ -7,6 +7,7 @@ import { join } from "node:path";
 import type { Result } from "../base/result.ts";
 import type { Binding, BindingRegistry } from "../plan/binding.ts";
 import { diffPlan, needsOf, teardownSteps } from "../plan/diff.ts";
+import { strayLinkLocals } from "../plan/diff-pod-nic.ts";
 import type { Observed } from "../plan/observed.ts";
 import type { Plan } from "../plan/plan.ts";
 import { bindNics, type PlanInput, planPod, sysctlsToObserve } from "../plan/planner.ts";
@@ -105,13 +106,21 @@ export function unwirePod(kernel: Kernel, files: PodFiles): readonly unknown[] {
     plan === undefined
       ? []
       : undoAll(kernel, teardownSteps(plan, observe(kernel, { redirects: needsOf(plan).redirects })));
-  const rest = undoAll(kernel, journal.undo);
+  const rest = [...undoAll(kernel, journal.undo)];
+  const pristine = readPristine(files.pristine);
+  if (plan !== undefined && pristine !== undefined && hasReleased(plan)) {
+    rest.push(...undoAll(kernel, strayLinkLocals(plan, pristine, kernel.readLinks())));
+  }
   if (failures.length + rest.length === 0) {
     journal.remove();
     rmSync(files.plan, { force: true });
     rmSync(files.pristine, { force: true });
   }
   return [...failures, ...rest];
+}
+
+function hasReleased({ nics }: Plan): boolean {
+  return nics.some(({ links }) => links.some((link) => link.type === "pod-nic" && link.released));
 }
 
 /** undefined when none was stored. */

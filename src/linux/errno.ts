@@ -7,8 +7,9 @@ import { getSystemErrorMap } from "node:util";
 import { PodtapError, type Retry } from "../base/errors.ts";
 
 export const { EPERM, ENOENT, EAGAIN, EBUSY, EEXIST, ENODEV, EINVAL, EINTR, EADDRNOTAVAIL } = constants.errno;
-export const { EACCES, EINPROGRESS, ENETDOWN, ENOBUFS, ETIMEDOUT } = constants.errno;
-const { ENOMEM, EOPNOTSUPP, EADDRINUSE, ECONNREFUSED, ENETUNREACH, EHOSTUNREACH } = constants.errno;
+export const { EACCES, EINPROGRESS, ENETDOWN, ENETUNREACH, ENOBUFS, EOPNOTSUPP, ESRCH, ETIMEDOUT } =
+  constants.errno;
+const { ENOMEM, EADDRINUSE, ECONNREFUSED, EHOSTUNREACH } = constants.errno;
 
 export interface KernelFacts {
   readonly errno: number;

@@ -2,25 +2,24 @@
 import { closeSync } from "node:fs";
 import { batchesOf } from "../apply/batches.ts";
 import type { Executors, Kernel } from "../apply/ports.ts";
-import type { Cidr } from "../base/ip.ts";
 import { LINK_MARK } from "../base/names.ts";
 import type { Step, StepOf, StepOp } from "../plan/step.ts";
 import { EEXIST, KernelError } from "./errno.ts";
+import { addAddresses, deleteAddress, deleteLink, readLinks, setLink } from "./links.ts";
+import { addBridge, addMacvlan, addPark, findOwn, markTap, setMtu } from "./make-links.ts";
 import {
-  addAddresses,
-  addBridge,
-  deleteAddress,
-  deleteLink,
-  findOwn,
-  markTap,
-  readLinks,
-  readRoutes,
-  setLink,
-  setMtu,
-} from "./links.ts";
+  addFdbEntry,
+  addNeighbour,
+  deleteFdbEntry,
+  deleteNeighbour,
+  readFdb,
+  readNeighbours,
+} from "./neighbours.ts";
 import { inNetns, openNetns } from "./netns.ts";
 import { readNftGeneration } from "./nfnetlink.ts";
 import { nftTables, readNftCounters, readNftTables } from "./nft-tables.ts";
+import { deleteRedirect, readRedirects, setRedirect } from "./redirect.ts";
+import { addRoute, deleteRoute, readRoutes } from "./routes.ts";
 import { openRtnetlink, type Rtnetlink } from "./rtnetlink.ts";
 import { readSysctl, writeSysctl } from "./sysctl.ts";
 import { makeTap } from "./tap.ts";
@@ -48,10 +47,10 @@ export function openKernel(path: string): OpenKernel {
     within: inside,
     readLinks: () => readLinks(rtnetlink),
     readRoutes: (links) => readRoutes(rtnetlink, links),
-    readNeighbours: () => [],
+    readNeighbours: () => readNeighbours(rtnetlink),
     resolveNeighbours: () => [],
-    readFdb: () => [],
-    readRedirects: () => ({}),
+    readFdb: () => readFdb(rtnetlink),
+    readRedirects: (links) => readRedirects(rtnetlink, links),
     readSysctl: (key) => inside(() => readSysctl(key)),
     readNftTables: (prefix) => inside(() => readNftTables(prefix)),
     readNftGeneration: () => inside(readNftGeneration),
@@ -59,7 +58,7 @@ export function openKernel(path: string): OpenKernel {
     run: (...steps) => {
       for (const batch of batchesOf(steps)) {
         const [step] = batch;
-        if (step?.op === "address.add") addAddresses(rtnetlink, step.link, addressesOf(batch));
+        if (step?.op === "address.add") addAddresses(rtnetlink, addressesOf(batch));
         else if (step !== undefined) (executors[step.op] as (step: StepOf<StepOp>) => void)(step);
       }
     },
@@ -74,19 +73,19 @@ function executorsIn(inside: (run: () => void) => void, rtnetlink: Rtnetlink): E
   return {
     "bridge.add": (step) => addBridge(rtnetlink, step),
     "tap.add": (step) => inside(() => addTap(rtnetlink, step)),
-    "park.add": pending,
-    "macvlan.add": pending,
-    "route.add": pending,
-    "route.delete": pending,
-    "neighbour.add": pending,
-    "neighbour.delete": pending,
-    "fdb.add": pending,
-    "fdb.delete": pending,
-    "redirect.set": pending,
-    "redirect.delete": pending,
+    "park.add": (step) => addPark(rtnetlink, step),
+    "macvlan.add": (step) => addMacvlan(rtnetlink, step),
+    "route.add": ({ route }) => addRoute(rtnetlink, route),
+    "route.delete": ({ route }) => deleteRoute(rtnetlink, route),
+    "neighbour.add": (step) => addNeighbour(rtnetlink, step),
+    "neighbour.delete": (step) => deleteNeighbour(rtnetlink, step),
+    "fdb.add": (step) => addFdbEntry(rtnetlink, step),
+    "fdb.delete": (step) => deleteFdbEntry(rtnetlink, step),
+    "redirect.set": (step) => setRedirect(rtnetlink, step),
+    "redirect.delete": ({ link }) => deleteRedirect(rtnetlink, link),
     "link.set": ({ name, changes }) => setLink(rtnetlink, name, changes),
     "link.delete": ({ name }) => deleteLink(rtnetlink, name),
-    "address.add": ({ link, address }) => addAddresses(rtnetlink, link, [address]),
+    "address.add": (step) => addAddresses(rtnetlink, [step]),
     "address.delete": (step) => deleteAddress(rtnetlink, step),
     "sysctl.set": ({ key, value }) => inside(() => writeSysctl(key, value)),
     "nft.replace": ({ tables, fresh }) =>
@@ -97,8 +96,8 @@ function executorsIn(inside: (run: () => void) => void, rtnetlink: Rtnetlink): E
   };
 }
 
-function addressesOf(batch: readonly Step[]): readonly Cidr[] {
-  return batch.flatMap((step) => (step.op === "address.add" ? [step.address] : []));
+function addressesOf(batch: readonly Step[]): readonly StepOf<"address.add">[] {
+  return batch.filter((step) => step.op === "address.add");
 }
 
 function addTap(rtnetlink: Rtnetlink, { name, uid, multiQueue, mtu }: StepOf<"tap.add">): void {
@@ -117,8 +116,4 @@ function addTap(rtnetlink: Rtnetlink, { name, uid, multiQueue, mtu }: StepOf<"ta
     });
   }
   setMtu(rtnetlink, name, mtu);
-}
-
-function pending(): never {
-  throw new Error("not built");
 }

@@ -2,9 +2,9 @@
  * Links and addresses of one namespace by name, over its rtnetlink socket. Deletes and takes over only what carries
  * podtap's mark.
  */
-import type { Cidr } from "../base/ip.ts";
 import { isLinkName, LINK_MARK } from "../base/names.ts";
-import type { ObservedLink, ObservedRoute } from "../plan/observed.ts";
+import type { ObservedLink } from "../plan/observed.ts";
+import type { BridgePortPlan } from "../plan/plan.ts";
 import type { LinkChanges, StepOf } from "../plan/step.ts";
 import { NLM_F_CREATE, NLM_F_EXCL } from "../wire/netlink.ts";
 import {
@@ -21,7 +21,7 @@ import {
   encodeLinkIndex,
   encodeLinkQuestion,
   encodeLinkSettings,
-  encodeNewBridge,
+  encodePortFlags,
   type LinkInfo,
   type LinkSettings,
   RTM_DELLINK,
@@ -29,7 +29,6 @@ import {
   RTM_NEWLINK,
   RTM_SETLINK,
 } from "../wire/netlink-link.ts";
-import { decodeRoute, encodeRouteQuestion, RTM_GETROUTE } from "../wire/netlink-route.ts";
 import { EADDRNOTAVAIL, EBUSY, EEXIST, EINVAL, ENODEV, EPERM, errnoOf, KernelError } from "./errno.ts";
 import type { Change } from "./netlink-socket.ts";
 import type { Rtnetlink } from "./rtnetlink.ts";
@@ -43,27 +42,26 @@ export function readLinks(rtnetlink: Rtnetlink): readonly ObservedLink[] {
   const nameOf = new Map(links.map(({ index, name }) => [index, name]));
   return links.map(({ master, ...link }) => {
     const bridge = master === undefined ? undefined : nameOf.get(master);
+    const own = addresses.filter((one) => one.link === link.index);
+    const peers = own.flatMap(({ address, peer }) => (peer === undefined ? [] : [[address, peer]]));
     return {
       ...link,
       ...(bridge !== undefined && { master: bridge }),
-      addresses: addresses.filter((one) => one.link === link.index).map(({ address }) => address),
+      addresses: own.map(({ address }) => address),
+      ...(peers.length > 0 && { peers: Object.fromEntries(peers) }),
     };
   });
 }
 
-export function readRoutes(
-  rtnetlink: Rtnetlink,
-  links: readonly Pick<ObservedLink, "index" | "name">[] = readLinks(rtnetlink),
-): readonly ObservedRoute[] {
-  const nameOf = new Map(links.map(({ index, name }) => [index, name]));
-  return rtnetlink
-    .dump(RTM_GETROUTE, encodeRouteQuestion(), "routes")
-    .flatMap(decodeRoute)
-    .map((route) => ({ ...route, link: nameOf.get(route.link) ?? `if${route.link}` }));
+/** The name of each index; `if7` where the link is gone. */
+export function linkNames(rtnetlink: Rtnetlink): (index: number) => string {
+  const links = rtnetlink.dump(RTM_GETLINK, encodeLinkQuestion(), "links").map(decodeLink);
+  const names = new Map(links.map(({ index, name }) => [index, name]));
+  return (index) => names.get(index) ?? `if${index}`;
 }
 
 /** undefined where there is no link of that name. */
-function findLink(rtnetlink: Rtnetlink, name: string): LinkInfo | undefined {
+export function findLink(rtnetlink: Rtnetlink, name: string): LinkInfo | undefined {
   if (!isLinkName(name)) {
     const said = "not a link name that podtap accepts";
     throw new KernelError({
@@ -90,59 +88,8 @@ export function needLink(rtnetlink: Rtnetlink, name: string, operation: string):
   return link;
 }
 
-/** A foreign link of the wanted name, or one of ours that is something else, is an error. */
-export function findOwn(
-  rtnetlink: Rtnetlink,
-  name: string,
-  type: string,
-  operation: string,
-): LinkInfo | undefined {
-  const link = findLink(rtnetlink, name);
-  if (link === undefined || (link.alias === LINK_MARK && link.type === type)) return link;
-  const what = link.type === "" ? "a NIC" : `a ${link.type}`;
-  throw new KernelError({
-    errno: EEXIST,
-    operation,
-    object: name,
-    said: `${what} of that name is there${link.alias === LINK_MARK ? "" : " and is not podtap's"}`,
-    hint: "podtap leaves it alone: rename or delete it, or choose another network name in the manifest",
-  });
-}
-
-export function addBridge(rtnetlink: Rtnetlink, { name, mac, mtu }: StepOf<"bridge.add">): void {
-  const operation = "make the bridge";
-  const there = findOwn(rtnetlink, name, "bridge", operation);
-  // The MTU is set afterwards: only a changed MTU is kept when ports come and go (br_change_mtu).
-  const mark = settingsOf(name, { alias: LINK_MARK, mtu }, "mark as podtap's the bridge");
-  if (there !== undefined) {
-    rtnetlink.change(
-      settingsOf(name, { mtu, ...(mac !== undefined && mac !== there.mac && { mac }) }, operation),
-    );
-    return;
-  }
-  const flags = NLM_F_CREATE | NLM_F_EXCL;
-  rtnetlink.change(
-    { type: RTM_NEWLINK, flags, payload: encodeNewBridge(name, mac), operation, object: name },
-    mark,
-  );
-}
-
-/** Makes a link ours that another program made at our request: the pod network's bridge. */
-export function markLink(rtnetlink: Rtnetlink, name: string): void {
-  rtnetlink.change(settingsOf(name, { alias: LINK_MARK }, "mark as podtap's the link"));
-}
-
-/** To be called for a tap that was just made. */
-export function markTap(rtnetlink: Rtnetlink, name: string, mtu: number): void {
-  rtnetlink.change(settingsOf(name, { alias: LINK_MARK, mtu }, "mark as podtap's the tap"));
-}
-
-export function setMtu(rtnetlink: Rtnetlink, name: string, mtu: number): void {
-  rtnetlink.change(settingsOf(name, { mtu }, "set the MTU of"));
-}
-
 export function setLink(rtnetlink: Rtnetlink, name: string, changes: LinkChanges): void {
-  const { rename, master, ...plain } = changes;
+  const { rename, master, port, up, ...plain } = changes;
   const operation = `change (${Object.keys(changes).join(", ")}) the link`;
   if (rename !== undefined && !isLinkName(rename)) {
     const said = `${JSON.stringify(rename)} is not a link name that podtap accepts`;
@@ -154,8 +101,13 @@ export function setLink(rtnetlink: Rtnetlink, name: string, changes: LinkChanges
       master: master === null ? 0 : needLink(rtnetlink, master, operation).index,
     }),
   };
+  // A port is switched on when it has its flags: until then it would learn.
+  const flags = port === undefined || master === null ? undefined : port;
+  const first = { ...settings, ...(flags === undefined && up !== undefined && { up }) };
+  const after = flags === undefined ? [] : portChanges(rename ?? name, flags, up, operation);
   if (rename === undefined && changes.mac === undefined) {
-    rtnetlink.change(settingsOf(name, settings, operation));
+    const before = Object.keys(first).length === 0 ? [] : [settingsOf(name, first, operation)];
+    rtnetlink.change(...before, ...after);
     return;
   }
   const link = needLink(rtnetlink, name, operation);
@@ -165,14 +117,27 @@ export function setLink(rtnetlink: Rtnetlink, name: string, changes: LinkChanges
     operation,
     object: name,
   });
-  const whole = { ...settings, ...(rename !== undefined && { name: rename }) };
+  const whole = { ...first, ...(rename !== undefined && { name: rename }) };
   try {
     rtnetlink.change(step(whole));
   } catch (thrown) {
     // Kernels before 6.2 rename, and some drivers change their MAC, only while the link is down.
     if (errnoOf(thrown) !== EBUSY || !link.up) throw thrown;
-    rtnetlink.change(step({ up: false }), step({ ...whole, up: changes.up ?? true }));
+    rtnetlink.change(step({ up: false }), step({ ...whole, up: up ?? true }));
   }
+  if (after.length > 0) rtnetlink.change(...after);
+}
+
+function portChanges(
+  name: string,
+  flags: BridgePortPlan,
+  up: boolean | undefined,
+  operation: string,
+): readonly Change[] {
+  return [
+    { type: RTM_NEWLINK, payload: encodePortFlags(name, flags), operation, object: name },
+    ...(up === undefined ? [] : [settingsOf(name, { up }, operation)]),
+  ];
 }
 
 export function deleteLink(rtnetlink: Rtnetlink, name: string): void {
@@ -197,26 +162,29 @@ export function deleteLink(rtnetlink: Rtnetlink, name: string): void {
   });
 }
 
-export function addAddresses(rtnetlink: Rtnetlink, name: string, addresses: readonly Cidr[]): void {
-  const operation = (address: Cidr): string => `add ${address} to`;
-  const link = needLink(rtnetlink, name, addresses.map(operation).join(", ")).index;
-  const changes = addresses.map((address) => ({
+/** @param steps all for one link */
+export function addAddresses(rtnetlink: Rtnetlink, steps: readonly StepOf<"address.add">[]): void {
+  const name = steps[0]?.link ?? "";
+  const operation = ({ address }: StepOf<"address.add">): string => `add ${address} to`;
+  const link = needLink(rtnetlink, name, steps.map(operation).join(", ")).index;
+  const changes = steps.map((step) => ({
     type: RTM_NEWADDR,
     flags: NLM_F_CREATE | NLM_F_EXCL,
-    payload: encodeAddress({ link, address }),
-    operation: operation(address),
+    payload: encodeAddress({ ...step, link }),
+    operation: operation(step),
     object: name,
     accept: [EEXIST],
   }));
   rtnetlink.change(...changes);
 }
 
-export function deleteAddress(rtnetlink: Rtnetlink, { link: name, address }: StepOf<"address.delete">): void {
+export function deleteAddress(rtnetlink: Rtnetlink, step: StepOf<"address.delete">): void {
+  const { link: name, address } = step;
   const link = findLink(rtnetlink, name)?.index;
   if (link === undefined) return;
   rtnetlink.change({
     type: RTM_DELADDR,
-    payload: encodeAddress({ link, address }),
+    payload: encodeAddress({ ...step, link }),
     operation: `remove ${address} from`,
     object: name,
     accept: [EADDRNOTAVAIL],
@@ -224,7 +192,7 @@ export function deleteAddress(rtnetlink: Rtnetlink, { link: name, address }: Ste
 }
 
 /** A change of the link of that name: found by name within the message, so that it can follow its creation. */
-function settingsOf(name: string, settings: Omit<LinkSettings, "name">, operation: string): Change {
+export function settingsOf(name: string, settings: Omit<LinkSettings, "name">, operation: string): Change {
   return {
     type: RTM_SETLINK,
     payload: encodeLinkSettings(0, { ...settings, name }),

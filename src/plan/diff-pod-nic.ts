@@ -2,9 +2,11 @@
  * The pod's own NIC, changed in place. It is found by its index: its name may be the park's by then. Everything here
  * has an inverse, for the NIC is CNI's and has to be given back as it was.
  */
+import { type Cidr, cidrIp, eui64, familyOf, type Ip } from "../base/ip.ts";
+import { macToBytes } from "../base/mac.ts";
 import { portChanges } from "./diff-links.ts";
-import type { Observed, ObservedLink } from "./observed.ts";
-import type { PodNicPlan } from "./plan.ts";
+import type { Observed, ObservedLink, ObservedRoute } from "./observed.ts";
+import type { Plan, PodNicPlan } from "./plan.ts";
 import type { LinkChanges, Step } from "./step.ts";
 
 /** Addresses and routes off, name and MAC given up, before anything takes their place. */
@@ -32,13 +34,70 @@ function release(there: ObservedLink, nic: PodNicPlan, observed: Observed): read
   // Once it has stepped aside, the kernel may give it a link-local address of its own, which nobody hears of.
   const aside = there.name === nic.name && there.master === nic.master;
   return [
-    ...observed.routes
-      .filter((route) => route.link === there.name && !route.fromAddress)
-      .map((route): Step => ({ op: "route.delete", route })),
-    ...there.addresses
+    ...observed.neighbours
+      .filter(({ link, permanent }) => link === there.name && permanent)
+      .map(({ link, ip }): Step => ({ op: "neighbour.delete", link, ip })),
+    ...routesToRelease(there, observed).map((route): Step => ({ op: "route.delete", route })),
+    ...inReverseOfAdding(there.addresses)
       .filter((address) => !(aside && address.startsWith("fe80:")))
-      .map((address): Step => ({ op: "address.delete", link: there.name, address })),
+      .map(
+        (address): Step => ({ op: "address.delete", link: there.name, address, ...peerOf(there, address) }),
+      ),
   ];
+}
+
+/**
+ * Those over the link, and those elsewhere that speak in its name. Put back last first: a gateway has to be
+ * reachable before a route over it is accepted.
+ */
+function routesToRelease({ name, addresses }: ObservedLink, { routes }: Observed): readonly ObservedRoute[] {
+  const own = addresses.map(cidrIp);
+  const lost = routes.filter(
+    (route) =>
+      !route.fromAddress &&
+      (route.link === name || (route.source !== undefined && own.includes(route.source))),
+  );
+  return [
+    ...lost.filter(({ gateway }) => gateway !== undefined),
+    ...lost.filter(({ gateway }) => gateway === undefined),
+  ];
+}
+
+/** The kernel appends IPv4 addresses and puts IPv6 ones first; an IPv4 network's first one takes the rest along. */
+function inReverseOfAdding(addresses: readonly Cidr[]): readonly Cidr[] {
+  const v4 = addresses.filter((address) => familyOf(address) === 4);
+  return [...v4.toReversed(), ...addresses.filter((address) => familyOf(address) === 6)];
+}
+
+function peerOf({ peers }: ObservedLink, address: Cidr): { readonly peer?: Ip } {
+  const peer = peers?.[address];
+  return peer === undefined ? {} : { peer };
+}
+
+/**
+ * Link-local addresses that the kernel gave to NICs while they were aside, under another MAC; to be removed when all
+ * else is undone.
+ * @param pristine what CNI left
+ */
+export function strayLinkLocals(
+  plan: Plan,
+  pristine: Pick<Observed, "links">,
+  links: Observed["links"],
+): readonly Step[] {
+  const released = plan.nics
+    .flatMap((nic) => nic.links)
+    .flatMap((link) => (link.type === "pod-nic" && link.released ? [link.index] : []));
+  return links
+    .filter(({ index }) => released.includes(index))
+    .flatMap(({ index, name, mac, addresses }) => {
+      const before = pristine.links.find((link) => link.index === index)?.addresses ?? [];
+      const own = mac === undefined ? undefined : eui64("fe80::" as Ip, macToBytes(mac));
+      return addresses
+        .filter(
+          (address) => address.startsWith("fe80:") && !before.includes(address) && cidrIp(address) !== own,
+        )
+        .map((address): Step => ({ op: "address.delete", link: name, address }));
+    });
 }
 
 function findNic(nic: PodNicPlan, observed: Observed): ObservedLink | undefined {

@@ -64,7 +64,11 @@ export function needsOf(plan: Plan): DiffNeeds {
   const links = linksOf(plan);
   return {
     sysctls: plan.nics.flatMap((nic) => nic.sysctls.map(({ key }) => key)),
-    neighbours: links.some((link) => link.type === "bridge" && (link.neighbours ?? []).length > 0),
+    neighbours: links.some(
+      (link) =>
+        (link.type === "bridge" && (link.neighbours ?? []).length > 0) ||
+        (link.type === "pod-nic" && link.released),
+    ),
     fdb: links.some((link) => macsBehind(link).length > 0),
     redirects: links.filter((link) => redirectOf(link) !== undefined).map(({ name }) => name),
   };

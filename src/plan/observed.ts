@@ -16,7 +16,10 @@ export interface ObservedLink {
   readonly master?: string;
   /** IFLA_IFALIAS; `podtap` (LINK_MARK) on what we made. */
   readonly alias?: string;
+  /** In the kernel's order: IPv4 as they were added, then IPv6, global before link-local, newest first. */
   readonly addresses: readonly Cidr[];
+  /** By address: the other end of those that are point to point. */
+  readonly peers?: Readonly<Record<Cidr, Ip>>;
   /** Taps only. */
   readonly tap?: { readonly uid: number; readonly multiQueue: boolean };
   /** Bridge ports only. */
@@ -34,8 +37,20 @@ export interface ObservedRoute {
   readonly source?: Ip;
   /** RTNH_F_ONLINK: the gateway need not be in a connected network. */
   readonly onLink?: true;
+  /** RTAX_MTU. */
+  readonly mtu?: number;
   /** The kernel made it of an address, and makes it anew with it. */
   readonly fromAddress?: true;
+  /** All hops, in order, of the multipath route that this is one of. */
+  readonly hops?: readonly RouteHop[];
+}
+
+export interface RouteHop {
+  readonly gateway?: Ip;
+  readonly link: string;
+  readonly onLink?: true;
+  /** 1 to 256: its share. */
+  readonly weight: number;
 }
 
 export interface ObservedNeighbour {

@@ -30,9 +30,10 @@ export interface StepArgs {
   /** Only the named properties change, all in one message. */
   "link.set": { readonly name: string; readonly changes: LinkChanges };
   "link.delete": { readonly name: string };
-  "address.add": { readonly link: string; readonly address: Cidr };
-  "address.delete": { readonly link: string; readonly address: Cidr };
-  /** In the main table. */
+  /** `peer`: the other end of a point-to-point address. */
+  "address.add": { readonly link: string; readonly address: Cidr; readonly peer?: Ip };
+  "address.delete": { readonly link: string; readonly address: Cidr; readonly peer?: Ip };
+  /** In the main table. Of a multipath route, one hop. */
   "route.add": { readonly route: ObservedRoute };
   "route.delete": { readonly route: ObservedRoute };
   /** A permanent neighbour entry, v4 or v6. */

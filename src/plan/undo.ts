@@ -2,9 +2,13 @@
  * The inverse of a step, as steps, from what was there before: what the journal holds, so that a step is undone
  * by the same executors after any crash. A step without an inverse does not compile.
  */
+import { type Cidr, cidrNetwork, cidrPrefix, familyOf, type Ip, toCidr } from "../base/ip.ts";
 import { LINK_MARK } from "../base/names.ts";
-import type { Observed, ObservedLink } from "./observed.ts";
+import type { Observed, ObservedLink, ObservedRoute } from "./observed.ts";
 import type { LinkChanges, Step, StepOf, StepOp } from "./step.ts";
+
+/** IP6_RT_PRIO_ADDRCONF. */
+const PREFIX_ROUTE_METRIC = 256;
 
 const deleteLink = ({ name }: { readonly name: string }, before: Observed): readonly Step[] =>
   linkOf(before, name) ? [] : [{ op: "link.delete", name }];
@@ -29,9 +33,18 @@ const inverses: { readonly [O in StepOp]: Inverse<O> } = {
       ? []
       : [{ op: "address.delete", link, address }];
   },
-  "address.delete": ({ link, address }, before) => {
+  "address.delete": ({ link, address, peer }, before) => {
     const old = linkOf(before, link);
-    return old === undefined || isOurs(old) ? [] : [{ op: "address.add", link, address }];
+    if (old === undefined || isOurs(old)) return [];
+    const prefix = prefixRoute(old, address, peer);
+    const hadPrefix = before.routes.some(
+      (route) => route.fromAddress && route.link === link && route.destination === prefix.destination,
+    );
+    return [
+      { op: "address.add", link, address, ...(peer !== undefined && { peer }) },
+      // CNI's ptp takes the kernel's route away, so that neighbours are spoken to over the gateway.
+      ...(hadPrefix || !old.up ? [] : [{ op: "route.delete" as const, route: prefix }]),
+    ];
   },
   "route.add": ({ route }) => [{ op: "route.delete", route }],
   "route.delete": ({ route }) => [{ op: "route.add", route }],
@@ -111,6 +124,18 @@ function renamed(observed: Observed, from: string, to: string): Observed {
       ...(link.master !== undefined && { master: name(link.master) }),
     })),
     routes: observed.routes.map((route) => ({ ...route, link: name(route.link) })),
+    neighbours: observed.neighbours.map((entry) => ({ ...entry, link: name(entry.link) })),
+  };
+}
+
+/** What the kernel makes of an address on its own. */
+function prefixRoute({ name }: ObservedLink, address: Cidr, peer: Ip | undefined): ObservedRoute {
+  const prefix = cidrPrefix(address);
+  return {
+    destination: toCidr(cidrNetwork(peer === undefined ? address : toCidr(peer, prefix)), prefix),
+    link: name,
+    ...(familyOf(address) === 6 && { metric: PREFIX_ROUTE_METRIC }),
+    fromAddress: true,
   };
 }
 

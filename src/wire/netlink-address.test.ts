@@ -17,7 +17,7 @@ test("addresses as the kernel tells them", () => {
     told(
       "0220800004000000080001000a000002080002000a0000010900030074756e3000000000080008008000000014000600fffffffffffffffff2890400f2890400",
     ),
-    { link: 4, address: "10.0.0.1/32" },
+    { link: 4, address: "10.0.0.1/32", peer: "10.0.0.2" },
   );
   assert.deepEqual(
     told(

@@ -1,5 +1,15 @@
 /** RTM_*ADDR messages (include/uapi/linux/if_addr.h). */
-import { type Cidr, cidrIp, cidrPrefix, familyOf, ipFromBytes, ipToBytes, toCidr } from "../base/ip.ts";
+import {
+  type Cidr,
+  cidrIp,
+  cidrPrefix,
+  familyOf,
+  type Ip,
+  ipFromBytes,
+  ipToBytes,
+  netmaskOf,
+  toCidr,
+} from "../base/ip.ts";
 import { attribute, concat, decodeAttributes, u32Attribute, viewOf } from "./netlink.ts";
 
 export const RTM_NEWADDR = 20;
@@ -9,6 +19,7 @@ export const RTM_GETADDR = 22;
 const IFADDRMSG = 8;
 const IFA_ADDRESS = 1;
 const IFA_LOCAL = 2;
+const IFA_BROADCAST = 4;
 const IFA_FLAGS = 8;
 /** A bridge without carrier never finishes duplicate address detection, so it is not started. */
 const IFA_F_NODAD = 2;
@@ -20,13 +31,17 @@ const RT_SCOPE_LINK = 253;
 export interface AddressInfo {
   /** ifindex. */
   readonly link: number;
-  /** The link's own address; the prefix is the peer's on point-to-point links. */
+  /** The link's own address; the prefix is the peer's where there is one. */
   readonly address: Cidr;
+  /** The other end of a point-to-point address. */
+  readonly peer?: Ip;
 }
 
-export function encodeAddress({ link, address }: AddressInfo): Uint8Array {
+export function encodeAddress({ link, address, peer }: AddressInfo): Uint8Array {
   const bytes = ipToBytes(cidrIp(address));
   const family6 = familyOf(address) === 6;
+  // As CNI plugins set it, so that what is given back is what was taken.
+  const hasBroadcast = !family6 && peer === undefined && cidrPrefix(address) < 31;
   const header = new Uint8Array(IFADDRMSG);
   header[0] = family6 ? AF_INET6 : AF_INET;
   header[1] = cidrPrefix(address);
@@ -35,8 +50,9 @@ export function encodeAddress({ link, address }: AddressInfo): Uint8Array {
   return concat(
     header,
     attribute(IFA_LOCAL, bytes),
-    attribute(IFA_ADDRESS, bytes),
+    attribute(IFA_ADDRESS, peer === undefined ? bytes : ipToBytes(peer)),
     ...(family6 ? [u32Attribute(IFA_FLAGS, IFA_F_NODAD)] : []),
+    ...(hasBroadcast ? [attribute(IFA_BROADCAST, broadcastOf(address))] : []),
   );
 }
 
@@ -50,7 +66,19 @@ export function decodeAddress(payload: Uint8Array): AddressInfo | undefined {
   const family = payload[0];
   if (family !== AF_INET && family !== AF_INET6) return undefined;
   const attributes = decodeAttributes(payload.subarray(IFADDRMSG));
-  const own = attributes.get(IFA_LOCAL) ?? attributes.get(IFA_ADDRESS);
+  const other = attributes.get(IFA_ADDRESS);
+  const own = attributes.get(IFA_LOCAL) ?? other;
   if (own === undefined) return undefined;
-  return { link: viewOf(payload).getUint32(4, true), address: toCidr(ipFromBytes(own), payload[1] ?? 0) };
+  const ip = ipFromBytes(own);
+  const peer = other === undefined ? ip : ipFromBytes(other);
+  return {
+    link: viewOf(payload).getUint32(4, true),
+    address: toCidr(ip, payload[1] ?? 0),
+    ...(peer !== ip && { peer }),
+  };
+}
+
+function broadcastOf(address: Cidr): Uint8Array {
+  const mask = ipToBytes(netmaskOf(cidrPrefix(address)));
+  return ipToBytes(cidrIp(address)).map((byte, i) => byte | (~(mask[i] ?? 0) & 0xff));
 }

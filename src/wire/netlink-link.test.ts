@@ -37,6 +37,7 @@ test("a tap as the kernel tells it", () => {
     up: false,
     master: 2,
     tap: { uid: 107, multiQueue: true },
+    port: { learning: true, neighbourSuppression: false },
   });
 });
 

@@ -1,6 +1,7 @@
 /** RTM_*LINK messages (include/uapi/linux/if_link.h): a link's properties as values ⇄ bytes. */
 import { type Mac, macFromBytes, macToBytes } from "../base/mac.ts";
 import {
+  type Attributes,
   attribute,
   concat,
   decodeAttributes,
@@ -34,6 +35,12 @@ const IFLA = {
 } as const;
 const IFLA_INFO_KIND = 1;
 const IFLA_INFO_DATA = 2;
+const IFLA_INFO_SLAVE_KIND = 4;
+const IFLA_INFO_SLAVE_DATA = 5;
+const IFLA_BRPORT = { learning: 8, neighbourSuppression: 32 } as const;
+const IFLA_MACVLAN_MODE = 1;
+/** enum macvlan_mode. */
+const MACVLAN_MODES = { private: 1, vepa: 2, bridge: 4, passthru: 8 } as const;
 const IFLA_TUN = { owner: 1, type: 3, multiQueue: 7 } as const;
 const IFF_TAP = 2;
 const IFLA_BR_MCAST_SNOOPING = 23;
@@ -54,7 +61,18 @@ export interface LinkInfo {
   readonly alias?: string;
   /** Only of a tun device in tap mode. uid is -1 where anybody may attach. */
   readonly tap?: { readonly uid: number; readonly multiQueue: boolean };
+  /** Only of a bridge port. */
+  readonly port?: Required<PortFlags>;
+  /** Only of a macvlan or macvtap. */
+  readonly macvlan?: { readonly mode: MacvlanModeName };
 }
+
+export interface PortFlags {
+  readonly learning?: boolean;
+  readonly neighbourSuppression?: boolean;
+}
+
+export type MacvlanModeName = keyof typeof MACVLAN_MODES;
 
 /** What is to become of a link; what is absent stays. */
 export interface LinkSettings {
@@ -91,6 +109,52 @@ export function encodeNewBridge(name: string, mac: Mac | undefined): Uint8Array 
       IFLA.linkinfo,
       textAttribute(IFLA_INFO_KIND, "bridge"),
       nested(IFLA_INFO_DATA, u8Attribute(IFLA_BR_MCAST_SNOOPING, 0)),
+    ),
+  );
+}
+
+/** Payload that makes a link of a kind that needs no data: `dummy`. */
+export function encodeNewPlainLink(kind: string, link: { name: string; mac: Mac; mtu: number }): Uint8Array {
+  return concat(encodeLinkSettings(0, link), nested(IFLA.linkinfo, textAttribute(IFLA_INFO_KIND, kind)));
+}
+
+export interface NewMacvlan {
+  readonly kind: "macvlan" | "macvtap";
+  readonly name: string;
+  /** ifindex. */
+  readonly lower: number;
+  readonly mode: MacvlanModeName;
+  readonly mac: Mac;
+  readonly mtu: number;
+}
+
+/** Payload that makes a macvlan or macvtap. */
+export function encodeNewMacvlan({ kind, name, lower, mode, mac, mtu }: NewMacvlan): Uint8Array {
+  return concat(
+    encodeLinkSettings(0, { name, mac, mtu }),
+    u32Attribute(IFLA.link, lower),
+    nested(
+      IFLA.linkinfo,
+      textAttribute(IFLA_INFO_KIND, kind),
+      nested(IFLA_INFO_DATA, u32Attribute(IFLA_MACVLAN_MODE, MACVLAN_MODES[mode])),
+    ),
+  );
+}
+
+/**
+ * Payload of an RTM_NEWLINK that changes a bridge port's flags. Only RTM_NEWLINK heeds them (rtnl_changelink), and it
+ * asks the bridge that the link is a port of already, so it cannot go in one message with IFLA_MASTER.
+ */
+export function encodePortFlags(name: string, flags: PortFlags): Uint8Array {
+  const data = (["learning", "neighbourSuppression"] as const).flatMap((flag) =>
+    flags[flag] === undefined ? [] : [u8Attribute(IFLA_BRPORT[flag], flags[flag] ? 1 : 0)],
+  );
+  return concat(
+    encodeLinkSettings(0, { name }),
+    nested(
+      IFLA.linkinfo,
+      textAttribute(IFLA_INFO_SLAVE_KIND, "bridge"),
+      nested(IFLA_INFO_SLAVE_DATA, ...data),
     ),
   );
 }
@@ -146,7 +210,10 @@ export function decodeLink(payload: Uint8Array): LinkInfo {
   const mac = attributes.get(IFLA.address);
   const alias = attributes.get(IFLA.alias);
   const master = readU32(attributes.get(IFLA.master));
-  const tap = type === "tun" ? decodeTap(info.get(IFLA_INFO_DATA)) : undefined;
+  const data = info.get(IFLA_INFO_DATA);
+  const tap = type === "tun" ? decodeTap(data) : undefined;
+  const port = decodePort(info);
+  const macvlan = type === "macvlan" || type === "macvtap" ? decodeMacvlan(data) : undefined;
   return {
     index: view.getInt32(4, true),
     name: name === undefined ? "" : readText(name),
@@ -157,7 +224,27 @@ export function decodeLink(payload: Uint8Array): LinkInfo {
     ...(master !== undefined && { master }),
     ...(alias !== undefined && { alias: readText(alias) }),
     ...(tap !== undefined && { tap }),
+    ...(port !== undefined && { port }),
+    ...(macvlan !== undefined && { macvlan }),
   };
+}
+
+function decodePort(info: Attributes): Required<PortFlags> | undefined {
+  const kind = info.get(IFLA_INFO_SLAVE_KIND);
+  if (kind === undefined || readText(kind) !== "bridge") return undefined;
+  const flags = decodeAttributes(info.get(IFLA_INFO_SLAVE_DATA) ?? new Uint8Array());
+  return {
+    learning: readU8(flags.get(IFLA_BRPORT.learning)) === 1,
+    neighbourSuppression: readU8(flags.get(IFLA_BRPORT.neighbourSuppression)) === 1,
+  };
+}
+
+function decodeMacvlan(data: Uint8Array | undefined): LinkInfo["macvlan"] {
+  const value = readU32(decodeAttributes(data ?? new Uint8Array()).get(IFLA_MACVLAN_MODE));
+  const mode = (Object.keys(MACVLAN_MODES) as MacvlanModeName[]).find(
+    (name) => MACVLAN_MODES[name] === value,
+  );
+  return mode === undefined ? undefined : { mode };
 }
 
 function decodeTap(data: Uint8Array | undefined): LinkInfo["tap"] {

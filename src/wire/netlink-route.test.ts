@@ -10,7 +10,9 @@ const IPV6_CACHE_INFO =
 test("a connected route", () => {
   const connected =
     "02180000fe02fd011000000008000f00fe000000080001000a090000080007000a0900010800040002000000";
-  assert.deepEqual(told(connected), [{ destination: "10.9.0.0/24", link: 2 }]);
+  assert.deepEqual(told(connected), [
+    { destination: "10.9.0.0/24", link: 2, source: "10.9.0.1", fromAddress: true },
+  ]);
 });
 
 test("a default route over a gateway, with its metric", () => {
@@ -24,9 +26,13 @@ test("a default route over a gateway, with its metric", () => {
 test("multipath, one entry a hop", () => {
   const route =
     "02180000fe0300011000000008000f00fe00000008000100c0000200240009001000100002000000080005000a0900021000100002000000080005000a090003";
+  const hops = [
+    { gateway: "10.9.0.2", link: 2, weight: 1 },
+    { gateway: "10.9.0.3", link: 2, weight: 1 },
+  ];
   assert.deepEqual(told(route), [
-    { destination: "192.0.2.0/24", gateway: "10.9.0.2", link: 2 },
-    { destination: "192.0.2.0/24", gateway: "10.9.0.3", link: 2 },
+    { destination: "192.0.2.0/24", gateway: "10.9.0.2", link: 2, hops },
+    { destination: "192.0.2.0/24", gateway: "10.9.0.3", link: 2, hops },
   ]);
 });
 

@@ -16,6 +16,7 @@ export const NLM_F_ACK = 0x4;
 /** A dump during which the dumped things changed: it may lack some or show some twice. */
 export const NLM_F_DUMP_INTR = 0x10;
 export const NLM_F_DUMP = 0x300;
+export const NLM_F_REPLACE = 0x100;
 export const NLM_F_EXCL = 0x200;
 export const NLM_F_CREATE = 0x400;
 /** In acks: only the header of the request follows, then attributes. */

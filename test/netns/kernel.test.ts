@@ -69,9 +69,13 @@ test("multipath routes are listed once a hop, foreign tables not", needs, (t) =>
   pod.run("ip", "route", "add", "192.0.3.0/24", "via", "inet6", "fd00:10:244::9", "dev", "eth0");
   const routes = kernel.readRoutes();
   const to = (destination: string) => routes.filter((route) => route.destination === destination);
+  const told = [
+    { gateway: "10.244.0.2", link: "eth0", weight: 1 },
+    { gateway: "10.244.0.3", link: "eth0", weight: 1 },
+  ];
   assert.deepEqual(to("192.0.2.0/24"), [
-    { destination: "192.0.2.0/24", gateway: "10.244.0.2", link: "eth0", metric: 77 },
-    { destination: "192.0.2.0/24", gateway: "10.244.0.3", link: "eth0", metric: 77 },
+    { destination: "192.0.2.0/24", gateway: "10.244.0.2", link: "eth0", metric: 77, hops: told },
+    { destination: "192.0.2.0/24", gateway: "10.244.0.3", link: "eth0", metric: 77, hops: told },
   ]);
   assert.deepEqual(to("198.51.100.0/24"), []);
   assert.deepEqual(to("203.0.113.0/24"), []);

@@ -4,15 +4,18 @@
  * not flow, counters stay 0.
  */
 import type { Executors, Kernel } from "../../apply/ports.ts";
-import { type Cidr, cidrNetwork, cidrPrefix, familyOf, toCidr } from "../../base/ip.ts";
+import { type Cidr, familyOf } from "../../base/ip.ts";
 import { type Mac, parseMac } from "../../base/mac.ts";
 import { isLinkName, LINK_MARK } from "../../base/names.ts";
 import type { NftTable, NftTableId } from "../../nft/model.ts";
 import { renderTable } from "../../nft/render.ts";
-import type { ObservedLink, ObservedRoute } from "../../plan/observed.ts";
+import type { ObservedLink, ObservedNeighbour, ObservedRoute } from "../../plan/observed.ts";
 import type { LinkChanges, Step, StepOf, StepOp } from "../../plan/step.ts";
 import { EEXIST, EINVAL, ENODEV, ENOENT, EPERM, KernelError } from "../errno.ts";
 import { digestOf, refuseForeign } from "../nft-tables.ts";
+import { withAddress, withoutAddress } from "./addresses.ts";
+import { FakeLayer2 } from "./layer2.ts";
+import { FakeRoutes } from "./routes.ts";
 
 type Mutable<T> = { -readonly [K in keyof T]: T[K] };
 type Link = Mutable<ObservedLink>;
@@ -23,6 +26,8 @@ export interface FakeKernelOptions {
   /** Beside those that follow from addresses. */
   readonly routes?: readonly ObservedRoute[];
   readonly sysctls?: Readonly<Record<string, string>>;
+  /** Who answers when asked who has an address. */
+  readonly answering?: readonly ObservedNeighbour[];
 }
 
 const LO: ObservedLink = {
@@ -56,19 +61,19 @@ export function fakeKernel(options: FakeKernelOptions = {}): Kernel {
   const executors: Executors = {
     "bridge.add": (step) => state.addBridge(step),
     "tap.add": (step) => state.addTap(step),
-    "park.add": pending,
-    "macvlan.add": pending,
-    "route.add": pending,
-    "route.delete": pending,
-    "neighbour.add": pending,
-    "neighbour.delete": pending,
-    "fdb.add": pending,
-    "fdb.delete": pending,
-    "redirect.set": pending,
-    "redirect.delete": pending,
+    "park.add": (step) => state.addPark(step),
+    "macvlan.add": (step) => state.addMacvlan(step),
+    "route.add": ({ route }) => state.routing.add(route),
+    "route.delete": ({ route }) => state.routing.delete(route),
+    "neighbour.add": (step) => state.addNeighbour(step),
+    "neighbour.delete": ({ link, ip }) => state.layer2.deleteNeighbour(link, ip),
+    "fdb.add": (step) => state.addFdbEntry(step),
+    "fdb.delete": ({ port, mac }) => state.layer2.deleteFdbEntry(port, mac),
+    "redirect.set": (step) => state.setRedirect(step),
+    "redirect.delete": ({ link }) => void state.layer2.redirects.delete(link),
     "link.set": ({ name, changes }) => state.setLink(name, changes),
     "link.delete": ({ name }) => state.deleteLink(name),
-    "address.add": ({ link, address }) => state.addAddress(link, address),
+    "address.add": (step) => state.addAddress(step),
     "address.delete": ({ link, address }) => state.deleteAddress(link, address),
     "sysctl.set": ({ key, value }) => state.setSysctl(key, value),
     "nft.replace": ({ tables }) => state.replaceTables(tables),
@@ -76,11 +81,14 @@ export function fakeKernel(options: FakeKernelOptions = {}): Kernel {
   };
   return {
     readLinks: () => state.links.map((link) => structuredClone(link)),
-    readRoutes: () => state.routes(),
-    readNeighbours: () => [],
-    resolveNeighbours: () => [],
-    readFdb: () => [],
-    readRedirects: () => ({}),
+    readRoutes: () => state.routing.list(),
+    readNeighbours: () => structuredClone(state.layer2.neighbours),
+    resolveNeighbours: (link, ips) => {
+      state.need(link, "look for neighbours on");
+      return (options.answering ?? []).filter((one) => one.link === link && ips.includes(one.ip));
+    },
+    readFdb: () => structuredClone(state.layer2.fdb),
+    readRedirects: (links) => state.layer2.readRedirects(links),
     readSysctl: (key) => state.sysctl(key) ?? null,
     readNftTables: (prefix) =>
       [...state.tables.values()]
@@ -98,7 +106,8 @@ class State {
   readonly links: Link[];
   readonly tables = new Map<string, NftTable>();
   generation = 1;
-  readonly #given: readonly ObservedRoute[];
+  readonly layer2 = new FakeLayer2();
+  readonly routing: FakeRoutes;
   readonly #sysctls: Map<string, string>;
   #lastIndex: number;
 
@@ -108,7 +117,7 @@ class State {
       ...structuredClone(link),
       index: link.index || this.#next(),
     }));
-    this.#given = routes;
+    this.routing = new FakeRoutes(() => this.links, routes);
     this.#sysctls = new Map(Object.entries({ ...PLAIN_SYSCTLS, ...sysctls }));
   }
 
@@ -132,21 +141,74 @@ class State {
     }
   }
 
-  setLink(name: string, { rename, master, ...plain }: LinkChanges): void {
+  addPark({ name, kind, mac, mtu }: StepOf<"park.add">): void {
+    this.#make({ name, type: kind, mac, mtu }, `make the ${kind}`);
+  }
+
+  addMacvlan({ name, lower, mode, tap, mac, mtu }: StepOf<"macvlan.add">): void {
+    const type = tap ? "macvtap" : "macvlan";
+    const operation = `make the ${type}`;
+    const there = this.#own(name, type, operation);
+    if (there !== undefined && there.macvlan?.mode !== mode) {
+      throw new KernelError({ errno: EEXIST, operation, object: name });
+    }
+    if (mtu > this.need(lower, operation).mtu)
+      throw new KernelError({ errno: EINVAL, operation, object: name });
+    this.#make({ name, type, mac, mtu, macvlan: { mode } }, operation);
+  }
+
+  setLink(name: string, { rename, master, port, ...plain }: LinkChanges): void {
     const operation = "change the link";
-    const link = this.#need(name, operation);
+    const link = this.need(name, operation);
     if (rename !== undefined && !isLinkName(rename)) {
       throw new KernelError({ errno: EINVAL, operation, object: name });
     }
     if (rename !== undefined && rename !== name && this.#find(rename) !== undefined) {
       throw new KernelError({ errno: EEXIST, operation, object: name });
     }
-    if (typeof master === "string") link.master = this.#need(master, operation).name;
-    if (master === null) delete link.master;
+    if (typeof master === "string") this.#enslave(link, this.need(master, operation).name);
+    if (master === null) this.#release(link);
+    if (port !== undefined && master !== null) {
+      if (link.port === undefined) throw new KernelError({ errno: EINVAL, operation, object: name });
+      link.port = { ...link.port, ...port };
+    }
+    if (plain.up === false || (plain.mac !== undefined && plain.mac !== link.mac)) {
+      this.layer2.forgetNeighbours(name);
+    }
     Object.assign(link, plain);
-    if (rename === undefined) return;
-    for (const port of this.links) if (port.master === name) port.master = rename;
-    link.name = rename;
+    if (plain.up === false) {
+      // IPv6 addresses are not kept on a link that is down (keep_addr_on_down).
+      link.addresses = link.addresses.filter((address) => familyOf(address) === 4);
+      this.routing.settle();
+    }
+    if (rename !== undefined) this.#rename(link, rename);
+  }
+
+  #enslave(link: Link, master: string): void {
+    if (link.master === master) return;
+    this.#release(link);
+    link.master = master;
+    link.port = { learning: true, neighbourSuppression: false };
+  }
+
+  #release(link: Link): void {
+    delete link.master;
+    delete link.port;
+    this.layer2.forgetPort(link.name);
+  }
+
+  #rename(link: Link, to: string): void {
+    const from = link.name;
+    for (const port of this.links) if (port.master === from) port.master = to;
+    link.name = to;
+    this.routing.rename(from, to);
+    this.layer2.rename(from, to);
+    for (const [key, value] of [...this.#sysctls]) {
+      const [net, family, conf, name, setting] = key.split("/");
+      if (conf !== "conf" || name !== from) continue;
+      this.#sysctls.delete(key);
+      this.#sysctls.set([net, family, conf, to, setting].join("/"), value);
+    }
   }
 
   deleteLink(name: string): void {
@@ -156,18 +218,44 @@ class State {
       throw new KernelError({ errno: EPERM, operation: "delete the link", object: name });
     }
     this.links.splice(this.links.indexOf(link), 1);
-    for (const port of this.links) if (port.master === name) delete port.master;
+    for (const port of this.links) if (port.master === name) this.#release(port);
+    this.layer2.forgetLink(name, link.index);
+    this.routing.settle();
     for (const key of this.#sysctls.keys()) if (key.split("/")[3] === name) this.#sysctls.delete(key);
   }
 
-  addAddress(name: string, address: Cidr): void {
-    const link = this.#need(name, `add ${address} to`);
-    if (!link.addresses.includes(address)) link.addresses = [...link.addresses, address];
+  addAddress({ link: name, address, peer }: StepOf<"address.add">): void {
+    const link = this.need(name, `add ${address} to`);
+    if (link.addresses.includes(address)) return;
+    link.addresses = withAddress(link.addresses, address);
+    if (peer !== undefined) link.peers = { ...link.peers, [address]: peer };
   }
 
   deleteAddress(name: string, address: Cidr): void {
     const link = this.#find(name);
-    if (link !== undefined) link.addresses = link.addresses.filter((one) => one !== address);
+    if (link === undefined) return;
+    link.addresses = withoutAddress(link.addresses, address);
+    const peers = Object.entries(link.peers ?? {}).filter(([one]) => link.addresses.includes(one as Cidr));
+    if (peers.length > 0) link.peers = Object.fromEntries(peers);
+    else delete link.peers;
+    this.routing.settle();
+  }
+
+  addNeighbour({ link, ip, mac }: StepOf<"neighbour.add">): void {
+    this.layer2.addNeighbour(this.need(link, "add a neighbour on").name, ip, mac);
+  }
+
+  addFdbEntry({ port, mac }: StepOf<"fdb.add">): void {
+    const operation = "add a forwarding entry behind";
+    if (this.need(port, operation).port === undefined) {
+      throw new KernelError({ errno: EINVAL, operation, object: port });
+    }
+    this.layer2.addFdbEntry(port, mac);
+  }
+
+  setRedirect({ link, redirect }: StepOf<"redirect.set">): void {
+    for (const name of [link, redirect.to]) this.need(name, "redirect what enters");
+    this.layer2.setRedirect(link, redirect);
   }
 
   sysctl(key: string): string | undefined {
@@ -211,18 +299,10 @@ class State {
     return Object.fromEntries(table.counters.map(({ name }) => [name, { packets: 0, bytes: 0 }]));
   }
 
-  /** Subnets of links that are up, and what was given. */
-  routes(): readonly ObservedRoute[] {
-    const connected = this.links
-      .filter(({ up, name }) => up && name !== "lo")
-      .flatMap(({ name, addresses }) =>
-        addresses.map((address) => ({
-          destination: toCidr(cidrNetwork(address), cidrPrefix(address)),
-          link: name,
-          ...(familyOf(address) === 6 && { metric: 256 }),
-        })),
-      );
-    return [...this.#given, ...connected];
+  #make(link: Pick<Link, "name" | "type" | "mtu"> & Partial<Link>, operation: string): void {
+    const there = this.#own(link.name, link.type, operation);
+    if (there === undefined) this.#add(link);
+    else Object.assign(there, link);
   }
 
   #add(link: Omit<ObservedLink, "index" | "up" | "alias" | "addresses">): void {
@@ -235,7 +315,7 @@ class State {
     throw new KernelError({ errno: EEXIST, operation, object: name });
   }
 
-  #need(name: string, operation: string): Link {
+  need(name: string, operation: string): Link {
     const link = this.#find(name);
     if (link === undefined) throw new KernelError({ errno: ENODEV, operation, object: name });
     return link;
@@ -261,8 +341,4 @@ class State {
 
 function idOf({ family, name }: NftTableId): string {
   return `${family} ${name}`;
-}
-
-function pending(): never {
-  throw new Error("not built");
 }
