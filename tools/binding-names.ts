@@ -132,12 +132,13 @@ function contextOf(node: ts.Node): readonly string[] {
   return transparent ? [...alternativesIn(parent, node), ...contextOf(parent)] : [];
 }
 
-/** `"macvlan"` beside `"macvtap"`, in a union, a list or a choice. */
+/** `"macvlan"` beside `"macvtap"`, in a union, a list, a choice, or as keys of a map's pairs. */
 function alternativesIn(parent: ts.Node, node: ts.Node): readonly string[] {
   const texts: string[] = [];
   ts.forEachChild(parent, (child) => {
-    const literal = ts.isLiteralTypeNode(child) ? child.literal : child;
-    if (child !== node && ts.isStringLiteralLike(literal)) texts.push(literal.text);
+    const inner = ts.isLiteralTypeNode(child) ? child.literal : child;
+    const literal = ts.isArrayLiteralExpression(inner) ? inner.elements[0] : inner;
+    if (child !== node && literal !== undefined && ts.isStringLiteralLike(literal)) texts.push(literal.text);
   });
   return texts;
 }

@@ -50,6 +50,7 @@ test("link kinds, CNI plugins, nftables and comments are something else", () => 
     'switch (link.type) { case "bridge": f(); }',
     "const text = `+ $" + '{step.tap ? "macvtap" : "macvlan"}`;',
     'const conf = { plugins: [{ type: "bridge", bridge: name }] };',
+    'const DEAF = new Map([["macvlan", "its own MAC"], ["macvtap", "its own MAC"]]);',
     'type Family = "ip" | "inet" | "bridge";',
     "const rule = `ct status dnat $" + "{family} saddr @pods masquerade`;",
     'f({ mode: "host-passthrough" });',
