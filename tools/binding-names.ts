@@ -26,8 +26,9 @@ interface OtherThing {
 }
 
 const NEVER = /(?!)/;
-/** What has such values by its name, and words that stand beside link kinds as their alternatives. */
-const LINK_KIND = /(type|kind|family|mode|attaches|plugins?|link_keys)$|^(macvlan|dummy|veth|tun)$/i;
+/** What has such values by its name; and kinds and modes of links that stand beside them as their alternatives. */
+const LINK_KIND =
+  /(type|kind|family|mode|attaches|plugins?|link_keys)$|^(macvlan|dummy|veth|tun|vepa|passthru)$/i;
 const OTHER_THINGS: Readonly<Record<string, OtherThing>> = {
   bridge: { identifiers: true, valueOf: LINK_KIND, text: /^(?!.*\bbridge (binding|NIC|interface))/ },
   macvtap: { identifiers: true, valueOf: LINK_KIND, text: /^(?!.*\bmacvtap (binding|NIC|interface))/ },

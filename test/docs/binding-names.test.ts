@@ -51,6 +51,7 @@ test("link kinds, CNI plugins, nftables and comments are something else", () => 
     "const text = `+ $" + '{step.tap ? "macvtap" : "macvlan"}`;',
     'const conf = { plugins: [{ type: "bridge", bridge: name }] };',
     'const DEAF = new Map([["macvlan", "its own MAC"], ["macvtap", "its own MAC"]]);',
+    'const MODES = ["bridge", "private", "vepa", "passthru"];',
     'type Family = "ip" | "inet" | "bridge";',
     "const rule = `ct status dnat $" + "{family} saddr @pods masquerade`;",
     'f({ mode: "host-passthrough" });',
