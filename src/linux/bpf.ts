@@ -1,5 +1,5 @@
 /** bpf(2): programs for the kernel, checked by it when they are loaded. */
-import { KernelError } from "./errno.ts";
+import { EAGAIN, KernelError } from "./errno.ts";
 import { addressOf, bpf } from "./libc.ts";
 
 const BPF_PROG_LOAD = 5;
@@ -10,6 +10,7 @@ const PROG_NAME = 48;
 const INSTRUCTION = 8;
 /** More than what the verifier says of the longest program. */
 const LOG = 65_536;
+const ATTEMPTS = 10;
 /** Not the GPL's: none of the helpers called asks for it. */
 const LICENCE = new TextEncoder().encode("Apache-2.0\0");
 
@@ -18,10 +19,14 @@ const LICENCE = new TextEncoder().encode("Apache-2.0\0");
  * @param name what `tc` and `bpftool` show; at most 15 letters, digits and underscores
  */
 export function loadClassifier(program: Uint8Array, name: string): number {
-  try {
-    return load(program, name);
-  } catch (thrown) {
-    throw thrown instanceof KernelError ? withLog(thrown, program, name) : thrown;
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return load(program, name);
+    } catch (thrown) {
+      if (!(thrown instanceof KernelError)) throw thrown;
+      // The verifier gives up when a signal waits for the thread; libbpf tries again too.
+      if (thrown.errno !== EAGAIN || attempt === ATTEMPTS) throw withLog(thrown, program, name);
+    }
   }
 }
 
