@@ -4,10 +4,19 @@ import type { Path } from "./path.ts";
 import { suggest } from "./suggest.ts";
 
 export const INBOUND_ANNOTATION = "podtap.io/inbound";
+/** Who gives a guest the addresses that CNI gave the pod: podtap, or the network's own servers. */
+export const DHCP_ANNOTATION = "podtap.io/dhcp";
+/** How a macvlan's or macvtap's link shares the device below it; a network's own `mode` where this is absent. */
+export const MACVLAN_MODE_ANNOTATION = "podtap.io/macvlan-mode";
+export const MACVLAN_MODES = ["bridge", "private", "vepa", "passthru"] as const;
 const PREFIX = "podtap.io/";
 
 /** Annotation to its values; null where any text will do. */
-const KNOWN: ReadonlyMap<string, readonly string[]> = new Map([[INBOUND_ANNOTATION, ["declared", "all"]]]);
+const KNOWN: ReadonlyMap<string, readonly string[]> = new Map<string, readonly string[]>([
+  [INBOUND_ANNOTATION, ["declared", "all"]],
+  [DHCP_ANNOTATION, ["podtap", "external"]],
+  [MACVLAN_MODE_ANNOTATION, MACVLAN_MODES],
+]);
 
 /** What may reach a guest that declares no port. */
 export function inboundOf(

@@ -3,6 +3,7 @@
  * branded or checked where they enter); identifiers are checked once more here, because this text reaches the
  * kernel as root.
  */
+import { isLinkName } from "../base/names.ts";
 import type { NftChain, NftSet, NftTable, NftTableId } from "./model.ts";
 
 const IDENTIFIER = /^[A-Za-z_][A-Za-z0-9_.-]{0,62}$/;
@@ -53,7 +54,7 @@ function renderChain(chain: NftChain): string {
   const lines = chain.rules.map((rule) => `    ${singleLine(rule)}\n`);
   const { hook } = chain;
   if (hook !== undefined) {
-    const device = hook.device === undefined ? "" : ` device "${identifier(hook.device)}"`;
+    const device = hook.device === undefined ? "" : ` device "${linkName(hook.device)}"`;
     const policy = hook.policy === undefined ? "" : ` policy ${hook.policy};`;
     lines.unshift(`    type ${hook.type} hook ${hook.hook}${device} priority ${hook.priority};${policy}\n`);
   }
@@ -62,6 +63,12 @@ function renderChain(chain: NftChain): string {
 
 function identifier(name: string): string {
   if (!IDENTIFIER.test(name)) throw new RangeError(`not an nft identifier: ${JSON.stringify(name)}`);
+  return name;
+}
+
+/** May begin with a digit, as the hashed names of networks do. */
+function linkName(name: string): string {
+  if (!isLinkName(name)) throw new RangeError(`not a link name: ${JSON.stringify(name)}`);
   return name;
 }
 

@@ -41,9 +41,9 @@ export function dhcpServerIp(index: number): Ip {
   return `169.254.75.1${index}` as Ip;
 }
 
-/** A MAC of podtap's own at this NIC: the same after every restart, and not the guest's. */
-export function wiringMac(nic: NicContext): Mac {
-  const digits = hexHash(`${nic.vm.namespace}/${nic.vm.name}/${nic.interface.name}/wiring`).slice(0, 10);
+/** A MAC of podtap's own at this NIC, one a role: the same after every restart, and not the guest's. */
+export function wiringMac(nic: NicContext, role = "wiring"): Mac {
+  const digits = hexHash(`${nic.vm.namespace}/${nic.vm.name}/${nic.interface.name}/${role}`).slice(0, 10);
   // 02: unicast, locally administered (IEEE 802, clause 8).
   return `02:${(digits.match(/../g) ?? []).join(":")}` as Mac;
 }
