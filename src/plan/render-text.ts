@@ -116,15 +116,18 @@ function renderService(service: GuestService): string {
   const head = `  serve   ${service.type}  on ${service.link}`;
   switch (service.type) {
     case "dhcp4": {
-      const { lease, router, nameservers, mtu, hostname } = service.config;
-      return `${head}  give ${lease}  router ${router ?? "none"}  dns ${list(nameservers)}  mtu ${mtu}  hostname ${hostname}`;
+      const { lease, router, nameservers, mtu, hostname, routes } = service.config;
+      const shown = routes.map(({ destination, gateway }) => `${destination} ${gateway ?? "on link"}`);
+      const more = shown.length > 0 ? `  routes ${shown.join(", ")}` : "";
+      return `${head}  give ${lease}  router ${router ?? "none"}${more}  dns ${list(nameservers)}  mtu ${mtu}  hostname ${hostname}`;
     }
     case "dhcp6":
       return `${head}  give ${service.config.leaseIp}  dns ${list(service.config.nameservers)}`;
     case "router-advert": {
-      const { routerLinkLocal, prefixes, nameservers, mtu } = service.config;
+      const { routerLifetimeSeconds, routerLinkLocal, prefixes, nameservers, mtu } = service.config;
+      const router = routerLifetimeSeconds === 0 ? "none" : routerLinkLocal;
       const shown = prefixes.map(({ prefix, autonomous }) => `${prefix}${autonomous ? " (slaac)" : ""}`);
-      return `${head}  router ${routerLinkLocal}  prefix ${list(shown)}  dns ${list(nameservers)}  mtu ${mtu}`;
+      return `${head}  router ${router}  prefix ${list(shown)}  dns ${list(nameservers)}  mtu ${mtu}`;
     }
   }
 }

@@ -57,7 +57,9 @@ export function guardRules(guest: GuestIdentity): readonly string[] {
   return [
     `ether saddr != ${guest.mac} ${drop("spoofed_mac")}`,
     // Anything else could carry IP past the rules below: VLAN tags, PPPoE, LLDP to a shared segment.
-    `ether type != { ip, ip6, arp } ${drop("other_ethertype")}`,
+    ...(guest.ipv4 === "any" && guest.ipv6 === "any"
+      ? []
+      : [`ether type != { ip, ip6, arp } ${drop("other_ethertype")}`]),
     `arp saddr ether != ${guest.mac} ${drop("spoofed_mac")}`,
     ...ipv4Rules(guest),
     `udp sport { 67, 547 } ${drop("spoofed_router")}`,
