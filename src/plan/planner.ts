@@ -25,6 +25,8 @@ import type { NicPlan, Plan } from "./plan.ts";
 export interface HostFacts {
   readonly runtimeUid: number;
   readonly features: HostFeatures;
+  /** What is in the way of this host's pods, for the plan's notes. */
+  readonly notes?: readonly string[];
   readonly inbound: VmFacts["inbound"];
 }
 
@@ -143,7 +145,10 @@ function planNic(nic: BoundNic, input: PlanInput, vm: VmFacts, defaultRoute: boo
     resolver: input.resolver,
     observed: input.observed,
   };
-  return nic.binding.plan(context);
+  const planned = nic.binding.plan(context);
+  const notes = nic.network.pod === undefined ? [] : (input.host.notes ?? []);
+  if (!planned.ok || notes.length === 0) return planned;
+  return { ...planned, value: { ...planned.value, notes: [...planned.value.notes, ...notes] } };
 }
 
 function vmFacts({ vmi, host, queues }: PlanInput): VmFacts {

@@ -17,6 +17,8 @@ export interface NodeConfig {
   readonly compat: "podtap" | "strict";
   /** Folder of CNI network configurations; absent: podtap's own bridge network. */
   readonly cniConfDir?: string;
+  /** May podtap put rules for its own bridge where Docker, ufw or firewalld have a place for them? */
+  readonly firewall: "adapt" | "report";
   /** Users and groups beside root that may use the socket. */
   readonly allowedUids: readonly number[];
   readonly allowedGids: readonly number[];
@@ -30,6 +32,7 @@ export interface NodeConfig {
 const DEFAULTS: NodeConfig = {
   inbound: "declared",
   compat: "podtap",
+  firewall: "adapt",
   allowedUids: [],
   allowedGids: [],
   imageOverrides: {},
@@ -52,6 +55,7 @@ const CHECKS: { readonly [K in keyof Required<NodeConfig>]: readonly [Check, str
   defaultNetworkInterface: [isText, "a binding's name"],
   inbound: [oneOf("declared", "all"), "declared or all"],
   compat: [oneOf("podtap", "strict"), "podtap or strict"],
+  firewall: [oneOf("adapt", "report"), "adapt or report"],
   cniConfDir: [isText, "a folder"],
   allowedUids: [isIds, "a list of user ids"],
   allowedGids: [isIds, "a list of group ids"],

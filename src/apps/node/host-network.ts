@@ -7,8 +7,20 @@ import { join } from "node:path";
 import { messageOf, PodtapError } from "../../base/errors.ts";
 import { type Cidr, cidrIp } from "../../base/ip.ts";
 import type { CniNetwork } from "../../cluster/local/cni/conflist.ts";
-import { defaultNetwork, POD_BRIDGE, uplinkMtu } from "../../cluster/local/cni/default-network.ts";
+import {
+  defaultNetwork,
+  defaultRoutes,
+  POD_BRIDGE,
+  uplinkMtu,
+} from "../../cluster/local/cni/default-network.ts";
 import { needsHairpin, setHairpin } from "../../cluster/local/cni/hairpin.ts";
+import {
+  type FirewallState,
+  letPodsThrough,
+  type Obstacle,
+  unreadable,
+  withdraw,
+} from "../../cluster/local/cni/host-firewall.ts";
 import { enableForwarding, restoreForwarding } from "../../cluster/local/cni/host-forwarding.ts";
 import { loadConflist } from "../../cluster/local/cni/load-conflist.ts";
 import type { NetworkRanges } from "../../cluster/local/cni/pod-ranges.ts";
@@ -21,6 +33,7 @@ import type { Resolver } from "../../plan/binding.ts";
 import type { Observed } from "../../plan/observed.ts";
 import type { Paths } from "../paths.ts";
 import type { NodeConfig } from "./config.ts";
+import { firewallPort } from "./firewall-port.ts";
 import type { NodeNet } from "./net.ts";
 
 /** The daemon's own namespace, seen from its network worker. */
@@ -42,8 +55,15 @@ export interface HostNetwork {
   readonly hostPorts: readonly HostPorts[];
   /** Runs what needs the host as pods find it: never while it is being put back, which would take things away. */
   use<T>(run: () => Promise<T>): Promise<T>;
-  /** Before a CNI ADD, within `use`: forwarding, the bridge, the route to Services. Idempotent. */
-  prepare(): Promise<void>;
+  /**
+   * Before a CNI ADD, within `use`: forwarding, the bridge, the route to Services, the host's firewalls. Idempotent.
+   * What was done to a firewall, and what it drops all the same, is told.
+   */
+  prepare(): Promise<FirewallState>;
+  /** The firewalls alone: they are reloaded by their owners at any time, and forget our rules then. */
+  settleFirewall(): Promise<FirewallState>;
+  /** What it could not get past the last time. */
+  readonly obstacles: readonly Obstacle[];
   /** Bridge ports reflect exactly while br_netfilter needs it; it may come at any time, with Docker for one. */
   settleHairpin(): void;
   /** Everything back as it was; for when no pod is left. Does nothing when there is nothing, or while in use. */
@@ -77,11 +97,25 @@ export async function openHostNetwork(
     if (own) await removeBridge(net);
     await net.call("deleteHostTables", { tables: HOST_TABLES });
     restoreForwarding(sysctls, note);
+    if (own && config.firewall === "adapt") await withdraw(firewallPort(net), POD_BRIDGE);
     rmSync(leasesOf(paths), { recursive: true, force: true });
   });
+  let obstacles: readonly Obstacle[] = [];
+  const settleFirewall = async (): Promise<FirewallState> => {
+    if (!own) return { adapted: [], obstacles };
+    const uplink = defaultRoutes(host.routes)[0]?.link ?? "lo";
+    const wish = { bridge: POD_BRIDGE, uplink, adapt: config.firewall === "adapt" };
+    const state = await letPodsThrough(firewallPort(net), wish).catch(unreadable);
+    obstacles = state.obstacles;
+    return state;
+  };
   return {
     ...shared,
     ranges,
+    settleFirewall,
+    get obstacles() {
+      return obstacles;
+    },
     network: () => users ?? ownNetwork(ranges, mtu, paths),
     resolver,
     leaseDir: leasesOf(paths),
@@ -96,11 +130,12 @@ export async function openHostNetwork(
         present.map(({ name }) => name).filter((name) => name !== "lo"),
         note,
       );
-      if (!own) return;
+      if (!own) return { adapted: [], obstacles };
       const bridge = { name: POD_BRIDGE, ranges: ranges.pods, mtu };
       await net.call("makePodBridge", { netns: HOST_NETNS, bridge });
       const missing = missingRoutes(serviceRanges, POD_BRIDGE, (await links()).routes);
       if (missing.length > 0) await addServiceRoutes(missing, POD_BRIDGE);
+      return await settleFirewall();
     },
     settleHairpin: () => {
       if (own) setHairpin(POD_BRIDGE, needsHairpin(readSysctl));

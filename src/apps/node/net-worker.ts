@@ -14,6 +14,7 @@ import { registry } from "../../bindings/index.ts";
 import { deletePodBridge, makePodBridge, type PodBridge } from "../../cluster/local/cni/pod-bridge.ts";
 import { serveJobs } from "../../linux/job-server.ts";
 import { netJobs, withKernel } from "../../linux/net-jobs.ts";
+import { runNft } from "../../linux/nft.ts";
 import { nftTables } from "../../linux/nft-tables.ts";
 import type { NftTable, NftTableId } from "../../nft/model.ts";
 import { warmUp } from "./warm-up.ts";
@@ -41,6 +42,8 @@ export const nodeJobs = {
   /** In the daemon's own namespace: the host's. */
   replaceHostTables: ({ tables }: { readonly tables: readonly NftTable[] }): void =>
     nftTables.replace(tables),
+  /** Everybody's rules in the daemon's own namespace, as JSON text. */
+  listHostRules: (_: object): string => runNft("list ruleset", { output: "json" }),
   deleteHostTables: ({ tables }: { readonly tables: readonly NftTableId[] }): void =>
     nftTables.delete(tables),
   /** The pod network's bridge, before a plugin would make one with a tentative IPv6 gateway. */

@@ -5,6 +5,7 @@ import { PRIMARY_POD_INTERFACE, secondaryPodInterface } from "../../base/names.t
 import { type AttachedNetwork, attachNetworks } from "../../cluster/local/cni/attach-networks.ts";
 import { createCni } from "../../cluster/local/cni/cni.ts";
 import { DEFAULT_PLUGIN_DIRS, DEFAULT_TIMEOUT_MS } from "../../cluster/local/cni/exec-plugin.ts";
+import type { FirewallState } from "../../cluster/local/cni/host-firewall.ts";
 import { networkAttachment } from "../../cluster/local/cni/network-attachment.ts";
 import { type NetworkSources, requestedNetworks } from "../../cluster/local/cni/requested-networks.ts";
 import type { PodIdentity } from "../../cluster/local/pods/machine.ts";
@@ -54,11 +55,14 @@ export function podNetworks({ paths, config, host, cluster }: PodNetworkOptions)
     attach: async (pod, vmi) => {
       const annotations = { ...vmi.metadata.annotations, ...networkAnnotations(vmi) };
       return await host.use(async () => {
-        await host.prepare();
+        const firewall = await host.prepare();
         const requested = await requestedNetworks(annotations, pod.namespace, sources);
         const { namespace, name } = pod;
         const place = { containerId: pod.id, netnsPath: podFolders(paths, pod.id).netns };
-        return await attachNetworks(cni, { ...place, pod: { namespace, name } }, requested);
+        const attached = await attachNetworks(cni, { ...place, pod: { namespace, name } }, requested);
+        return attached.map((one) =>
+          one.status.default ? { ...one, notes: [...one.notes, ...firewallNotes(firewall)] } : one,
+        );
       });
     },
     attachments: (pod, vmi) =>
@@ -72,6 +76,13 @@ export function podNetworks({ paths, config, host, cluster }: PodNetworkOptions)
     detach: (podId) => cni.deleteAll(podId),
     list: () => cni.list(),
   };
+}
+
+function firewallNotes({ adapted, obstacles }: FirewallState): readonly string[] {
+  return [
+    ...adapted.map((line) => `the host's firewall drops what is forwarded; allowed for pods by: ${line}`),
+    ...obstacles.map(({ message, hint }) => `${message}; allow it by: ${hint}`),
+  ];
 }
 
 function pluginDirs(): readonly string[] {

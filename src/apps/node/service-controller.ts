@@ -2,6 +2,7 @@
 import type { Pod, Service } from "../../api/types.ts";
 import { parseIp } from "../../base/ip.ts";
 import type { ControllerEnvironment, ControllerOptions } from "../../cluster/controllers/controller.ts";
+import type { Requeue } from "../../cluster/controllers/work-queue.ts";
 import { hostTables } from "../../cluster/local/services/host-tables.ts";
 import { selectEndpoints } from "../../cluster/local/services/service-endpoints.ts";
 import { PODS, SERVICES } from "../../cluster/port.ts";
@@ -9,6 +10,8 @@ import type { HostNetwork } from "./host-network.ts";
 import type { NodeNet } from "./net.ts";
 
 const KEY = "host";
+/** Docker, ufw and firewalld tell nobody when they reload. */
+const FIREWALL_LOOK = { afterMs: 30_000 };
 
 export function serviceController(
   { cluster }: ControllerEnvironment,
@@ -17,7 +20,7 @@ export function serviceController(
 ): ControllerOptions {
   let inPlace = "";
 
-  const reconcile = async (): Promise<undefined> => {
+  const reconcile = async (): Promise<Requeue> => {
     const [services, pods] = await Promise.all([cluster.list<Service>(SERVICES), cluster.list<Pod>(PODS)]);
     if (pods.length === 0) {
       // The host is left as it was found; the tables come with the first pod.
@@ -34,11 +37,12 @@ export function serviceController(
       hostPorts: host.hostPorts,
     });
     host.settleHairpin();
+    await host.use(() => host.settleFirewall());
     const wanted = JSON.stringify(tables);
-    if (wanted === inPlace) return undefined;
+    if (wanted === inPlace) return FIREWALL_LOOK;
     await host.use(() => net.call("replaceHostTables", { tables }));
     inPlace = wanted;
-    return undefined;
+    return FIREWALL_LOOK;
   };
 
   return {

@@ -52,6 +52,6 @@ export function uplinkMtu(links: readonly ObservedLink[], routes: readonly Obser
   return sizes.length === 0 ? ETHERNET_MTU : Math.min(...sizes);
 }
 
-function defaultRoutes(routes: readonly ObservedRoute[]): readonly ObservedRoute[] {
+export function defaultRoutes(routes: readonly ObservedRoute[]): readonly ObservedRoute[] {
   return routes.filter(({ destination }) => destination === "0.0.0.0/0" || destination === "::/0");
 }
