@@ -3,9 +3,10 @@
  * and gives back a device of the host.
  */
 import assert from "node:assert/strict";
-import { execFileSync } from "node:child_process";
+import { execFileSync, spawnSync } from "node:child_process";
 import { after, before, describe, test } from "node:test";
 import type { Pod, Vmi } from "../../src/api/types.ts";
+import { secondaryPodInterface } from "../../src/base/names.ts";
 import type { NetworkStatus } from "../../src/cluster/multus/network-status.ts";
 import {
   DEMO_IMAGE,
@@ -20,13 +21,11 @@ import { eventually, requires } from "../support/netns.ts";
 
 onDaemonHost(import.meta.filename);
 
-/** The pod has these links beside its network; no guest NIC sits on them. */
+/** Two NICs on NADs: a bridge that the guest gets its address from, and a device of the host without addresses. */
 const VM = manifest(`
 apiVersion: kubevirt.io/v1
 kind: VirtualMachineInstance
-metadata:
-  name: nets
-  annotations: {k8s.v1.cni.cncf.io/networks: "lan, dev@dev0"}
+metadata: {name: nets}
 spec:
   terminationGracePeriodSeconds: 0
   domain:
@@ -35,8 +34,14 @@ spec:
       kernelBoot:
         container: {image: ${DEMO_IMAGE}, kernelPath: /boot/vmlinuz, initrdPath: /boot/initramfs}
     devices:
-      interfaces: [{name: default, masquerade: {}, ports: [{port: 80}]}]
-  networks: [{name: default, pod: {}}]
+      interfaces:
+        - {name: default, masquerade: {}, ports: [{port: 80}]}
+        - {name: lan, bridge: {}, macAddress: "02:aa:00:00:00:71"}
+        - {name: dev, bridge: {}}
+  networks:
+    - {name: default, pod: {}}
+    - {name: lan, multus: {networkName: lan}}
+    - {name: dev, multus: {networkName: dev}}
 `);
 
 const nadManifest = (name: string, config: object) =>
@@ -52,15 +57,18 @@ const nadManifest = (name: string, config: object) =>
 const LAN = nadManifest("lan", {
   type: "bridge",
   bridge: "pt-lan0",
+  isGateway: true,
   ipam: { type: "host-local", subnet: "10.71.0.0/24" },
 });
 const DEV = nadManifest("dev", { type: "host-device", device: "pt-dev1" });
 
 describe("a VM on NADs", requires("root", "nft", "cni", "qemu", "libvirt"), () => {
+  let mac = "";
   let atFirst: readonly string[] = [];
 
   before(() => {
     execFileSync("ip", ["link", "add", "pt-dev0", "type", "veth", "peer", "name", "pt-dev1"]);
+    mac = macOf("pt-dev1");
     atFirst = traces();
   });
   after(() => execFileSync("ip", ["link", "delete", "pt-dev0"]));
@@ -85,19 +93,33 @@ describe("a VM on NADs", requires("root", "nft", "cni", "qemu", "libvirt"), () =
       status.map(({ name, interface: link, default: primary }) => [name, link, primary]),
       [
         ["podtap", "eth0", true],
-        ["default/lan", "net1", undefined],
-        ["default/dev", "dev0", undefined],
+        ["default/lan", secondaryPodInterface("lan"), undefined],
+        ["default/dev", secondaryPodInterface("dev"), undefined],
       ],
     );
     assert.deepEqual(status[1]?.ips, ["10.71.0.2"]);
-    assert.equal((await getVmi()).status?.interfaces?.length, 1);
+    const nics = (await getVmi()).status?.interfaces ?? [];
+    assert.deepEqual(
+      nics.map(({ name, ipAddress, infoSource }) => [name, ipAddress, infoSource]),
+      [
+        ["default", status[0]?.ips?.[0], "domain"],
+        ["lan", "10.71.0.2", "domain, multus-status"],
+        ["dev", undefined, "domain, multus-status"],
+      ],
+    );
     assert.ok(!links().includes("pt-dev1"));
+  });
+
+  test("the guest itself answers on the NAD's bridge, under the MAC that was asked for", async () => {
+    await eventually("an answer", () => ping("10.71.0.2"), 60_000);
+    const neighbours = execFileSync("ip", ["neigh", "show", "dev", "pt-lan0"], { encoding: "utf8" });
+    assert.match(neighbours, /10\.71\.0\.2 lladdr 02:aa:00:00:00:71/);
   });
 
   test("down gives the device back and leaves what the plugins leave", async () => {
     await podtap("down", "--all");
     await eventually("the daemon's end", () => daemonPid() === undefined);
-    assert.ok(links().includes("pt-dev1"));
+    assert.equal(macOf("pt-dev1"), mac);
     execFileSync("ip", ["link", "delete", "pt-lan0"]);
     // The daemon's own files and the NADs stay; addresses do not.
     const ours = /^object |^file \/run\/(state|podtap)\/(?!leases)/;
@@ -116,6 +138,15 @@ async function networkStatus(): Promise<readonly NetworkStatus[]> {
   const { items } = JSON.parse(await podtap("get", "pods", "-o", "json")) as { items: readonly Pod[] };
   const text = items[0]?.metadata.annotations?.["k8s.v1.cni.cncf.io/network-status"];
   return JSON.parse(text ?? "[]") as readonly NetworkStatus[];
+}
+
+function macOf(link: string): string {
+  const text = execFileSync("ip", ["link", "show", link], { encoding: "utf8" });
+  return /link\/ether (\S+)/.exec(text)?.[1] ?? "";
+}
+
+function ping(address: string): boolean {
+  return spawnSync("busybox", ["ping", "-c1", "-W1", address]).status === 0;
 }
 
 function links(): readonly string[] {
