@@ -3,9 +3,13 @@ import { askingKeys } from "../api/binding-admission.ts";
 import type { InterfaceSpec } from "../api/types.ts";
 import type { Binding, BindingRegistry } from "../plan/binding.ts";
 import { KNOWN_BINDINGS } from "./admission.ts";
+import { bridge } from "./bridge/index.ts";
+import { macvtap } from "./macvtap/index.ts";
+import { managedTap } from "./managed-tap/index.ts";
 import { masquerade } from "./masquerade/index.ts";
+import { tcRedirect } from "./tc-redirect/index.ts";
 
-const bindings: readonly Binding[] = [masquerade];
+const bindings: readonly Binding[] = [masquerade, bridge, managedTap, macvtap, tcRedirect];
 
 /** A binding's own spelling says which admission is its. */
 const wired = bindings.flatMap((binding) =>
