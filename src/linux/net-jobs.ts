@@ -11,8 +11,10 @@ import type { Kernel } from "../apply/ports.ts";
 import { runSteps } from "../apply/run.ts";
 import type { Ip } from "../base/ip.ts";
 import type { NftTableId } from "../nft/model.ts";
+import type { HostFeatures } from "../plan/host-features.ts";
 import type { Observed } from "../plan/observed.ts";
 import type { Step } from "../plan/step.ts";
+import { hostFeatures } from "./features.ts";
 import { openKernel } from "./kernel.ts";
 import { openLinkSocket } from "./link-watch.ts";
 import { needLink } from "./links.ts";
@@ -33,6 +35,7 @@ export const netJobs = {
   createNetns: ({ path }: { readonly path: string }): void => createNetns(path),
   deleteNetns: ({ path }: { readonly path: string }): Promise<void> => paced(() => deleteNetns(path)),
   listNetns: ({ folder }: { readonly folder: string }): readonly string[] => listNetns(folder),
+  hostFeatures: (_: object): HostFeatures => hostFeatures(),
   observe: ({ netns, sysctls }: { readonly netns: string; readonly sysctls: readonly string[] }): Observed =>
     withKernel(netns, (kernel) => observe(kernel, { sysctls })),
   applySteps: ({ netns, steps, journal }: ApplyRequest): void =>

@@ -101,6 +101,18 @@ export function createNetns(path: string): void {
   }
 }
 
+/** Runs `run` in a new namespace that nothing else sees, with `lo` down; it goes with what `run` opened there. */
+export function inScratchNetns<T>(run: () => T): T {
+  const home = ownNamespace();
+  unshare(CLONE_NEWNET, "a trial");
+  try {
+    current = undefined;
+    return refusePromise(run());
+  } finally {
+    comeBack(home);
+  }
+}
+
 /** Takes the name away; the namespace goes when no process, socket or descriptor is left in it. */
 export function deleteNetns(path: string): void {
   unlessErrno([EINVAL, ENOENT], () => umount(path, MNT_DETACH));

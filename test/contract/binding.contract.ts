@@ -7,18 +7,23 @@ import { mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
+import { setImmediate } from "node:timers/promises";
 import { observe } from "../../src/apply/observe.ts";
 import type { Kernel } from "../../src/apply/ports.ts";
 import { type PodFiles, podFiles, unwirePod, type WireInput, wirePod } from "../../src/apply/wire-pod.ts";
 import { isLinkName, LINK_MARK } from "../../src/base/names.ts";
 import { registry } from "../../src/bindings/index.ts";
 import type { Binding } from "../../src/plan/binding.ts";
+import { type HostFeatures, TYPICAL_FEATURES } from "../../src/plan/host-features.ts";
 import type { Observed } from "../../src/plan/observed.ts";
 import type { Step } from "../../src/plan/step.ts";
 import { HOST, RESOLVER, vmi } from "../support/builders.ts";
 
 /** A pod's namespace as CNI leaves it: `eth0` with these addresses. */
 export type OpenPod = (addresses: readonly string[]) => { readonly kernel: Kernel; close(): void };
+
+/** A binding, and the kernel's features that its plans are made for. */
+type Subject = Binding & { readonly features: HostFeatures };
 
 const STACKS: Readonly<Record<string, readonly string[]>> = {
   IPv4: ["10.244.1.7/24"],
@@ -33,8 +38,10 @@ const SYSCTLS = [
   "net/ipv6/conf/eth0/accept_ra",
 ];
 
-export function bindingContract(where: string, openPod: OpenPod): void {
-  for (const binding of registry.all) {
+/** @param features of the kernel that plans are carried out on */
+export function bindingContract(where: string, openPod: OpenPod, features = TYPICAL_FEATURES): void {
+  for (const one of registry.all) {
+    const binding: Subject = { ...one, features };
     for (const [stack, addresses] of Object.entries(STACKS)) {
       contractOf(`${where}: ${binding.bindingName}, ${stack}`, binding, () => openPod(addresses));
     }
@@ -50,7 +57,7 @@ export function bindingContract(where: string, openPod: OpenPod): void {
   }
 }
 
-function contractOf(name: string, binding: Binding, openPod: () => ReturnType<OpenPod>): void {
+function contractOf(name: string, binding: Subject, openPod: () => ReturnType<OpenPod>): void {
   test(`${name}: applied again nothing is missing, torn down nothing is left`, () => {
     within(openPod, (kernel, files) => {
       const before = stateOf(kernel);
@@ -66,9 +73,11 @@ function contractOf(name: string, binding: Binding, openPod: () => ReturnType<Op
     });
   });
 
-  test(`${name}: killed before any step, the next run finishes`, () => {
+  test(`${name}: killed before any step, the next run finishes`, async () => {
     const count = within(openPod, (kernel, files) => wire(kernel, binding, files).length);
     for (let at = 0; at < count; at++) {
+      // Sockets of nftables are closed by timers.
+      await setImmediate();
       within(openPod, (kernel, files) => {
         const before = stateOf(kernel);
         assert.throws(() => wire(dyingAt(kernel, at), binding, files), /killed before/);
@@ -100,19 +109,19 @@ function contractOf(name: string, binding: Binding, openPod: () => ReturnType<Op
   });
 }
 
-function wire(kernel: Kernel, binding: Binding, files: PodFiles): readonly Step[] {
+function wire(kernel: Kernel, binding: Subject, files: PodFiles): readonly Step[] {
   const result = wirePod(kernel, inputFor(binding), files, registry);
   assert.ok(result.ok, JSON.stringify(result));
   return result.value.steps;
 }
 
-function inputFor(binding: Binding): WireInput {
+function inputFor(binding: Subject): WireInput {
   const { masquerade: _, ...nic } = vmi({ nic: { ports: [{ port: 80 }] } }).spec.domain.devices
     .interfaces?.[0] ?? {
     name: "default",
   };
   const spec = { domain: { devices: { interfaces: [{ ...nic, ...binding.spelling }] } } };
-  return { vmi: vmi({ spec }), resolver: RESOLVER, host: HOST, queues: 0 };
+  return { vmi: vmi({ spec }), resolver: RESOLVER, host: { ...HOST, features: binding.features }, queues: 0 };
 }
 
 /** What a teardown must restore: the kernel numbers links anew and that is no difference. */

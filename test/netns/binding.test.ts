@@ -1,22 +1,23 @@
 /** The contract of bindings on the real kernel. */
 import { execFileSync } from "node:child_process";
+import { hostFeatures } from "../../src/linux/features.ts";
 import { openKernel } from "../../src/linux/kernel.ts";
 import { createNetns, deleteNetns } from "../../src/linux/netns.ts";
-import { bindingContract } from "../contract/binding.contract.ts";
+import { bindingContract, type OpenPod } from "../contract/binding.contract.ts";
 import { requires } from "../support/netns.ts";
 
 requires("root", "nft"); // throws where CI demands them
 
 let made = 0;
 
-bindingContract("kernel", (addresses) => {
+function openPod(addresses: readonly string[]): ReturnType<OpenPod> {
   made += 1;
   const name = `pt-${process.pid}-${made}-binding`;
   const path = `/run/netns/${name}`;
   createNetns(path);
   const commands = [
     "link add eth0 mtu 1450 type veth peer name outside",
-    ...addresses.map((address) => `address add ${address} dev eth0 nodad`),
+    ...addresses.map((address) => `address add ${address} dev eth0${address.includes(":") ? " nodad" : ""}`),
     "link set outside up",
     "link set eth0 up",
   ];
@@ -32,4 +33,6 @@ bindingContract("kernel", (addresses) => {
       deleteNetns(path);
     },
   };
-});
+}
+
+bindingContract("kernel", openPod, hostFeatures());

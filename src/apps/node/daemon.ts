@@ -16,6 +16,7 @@ import { Store } from "../../cluster/local/store.ts";
 import { PODS, SERVICES, VIRTUAL_MACHINES, VMIS } from "../../cluster/port.ts";
 import type { Accelerator } from "../../domain/devices.ts";
 import { peerCredentials } from "../../linux/tcp-socket.ts";
+import type { HostFeatures } from "../../plan/host-features.ts";
 import { warmCapabilities } from "../../vm/warm-capabilities.ts";
 import type { Paths } from "../paths.ts";
 import { VERSION } from "../version.ts";
@@ -144,7 +145,7 @@ export async function startDaemon({ paths, config, log, idleExit }: DaemonOption
       net,
       paths,
       effective,
-      info: async () => info(config, host, await accelerator()),
+      info: async () => info(config, host, await accelerator(), await machine.features()),
       gc: clean,
       shutdown: async (ifIdle) => {
         if (ifIdle && !idleExit) return false;
@@ -159,7 +160,7 @@ export async function startDaemon({ paths, config, log, idleExit }: DaemonOption
   });
   log.info({ socket: paths.socket, version: VERSION, pods: host.ranges.pods }, "ready");
   // Ahead of the first VM; what fails here fails there again, and is told there.
-  void Promise.allSettled([accelerator(), net.call("warmUp", {})]);
+  void Promise.allSettled([accelerator(), machine.features(), net.call("warmUp", {})]);
 
   let stopping = false;
   const stop = async (why: string): Promise<void> => {
@@ -196,12 +197,18 @@ async function isIdle(cluster: LocalCluster): Promise<boolean> {
   return pods.length + vmis.length === 0 && vms.every((vm) => vm.metadata.deletionTimestamp === undefined);
 }
 
-function info(config: NodeConfig, host: HostNetwork, accelerator: Accelerator): object {
+function info(
+  config: NodeConfig,
+  host: HostNetwork,
+  accelerator: Accelerator,
+  features: HostFeatures,
+): object {
   return {
     version: VERSION,
     pid: process.pid,
     node: process.version,
     accelerator,
+    features,
     network: {
       pods: host.podRanges,
       services: host.serviceRanges,

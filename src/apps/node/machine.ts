@@ -17,7 +17,7 @@ import { showMacvtaps } from "../../linux/sandbox/macvtap-nodes.ts";
 import { isRunning, killUntilGone } from "../../linux/sandbox/processes.ts";
 import { adoptSandbox, createSandbox, destroySandbox, spawnInSandbox } from "../../linux/sandbox/sandbox.ts";
 import type { SandboxExit, SandboxProcess } from "../../linux/sandbox/types.ts";
-import { TYPICAL_FEATURES } from "../../plan/host-features.ts";
+import type { HostFeatures } from "../../plan/host-features.ts";
 import type { Plan } from "../../plan/plan.ts";
 import type { PreparedDisks } from "../../vm/disks/prepare-disks.ts";
 import type { LaunchSpec } from "../../vm/launch-spec.ts";
@@ -60,6 +60,7 @@ const LAUNCHER_UP_MS = 15_000;
 
 export class Machine implements PodMachine {
   readonly #options: MachineOptions;
+  #features: Promise<HostFeatures> | undefined;
   readonly #prepared = new Map<string, PreparedDisks>();
   /** Those that this daemon spawned, by pod. */
   readonly #launchers = new Map<string, SandboxProcess>();
@@ -96,14 +97,23 @@ export class Machine implements PodMachine {
 
   async wire(pod: PodIdentity, vmi: Vmi): ReturnType<PodMachine["wire"]> {
     const begun = performance.now();
-    const result = await this.#options.net.call("wirePod", this.wireRequest(pod, vmi));
+    const result = await this.#options.net.call("wirePod", await this.wireRequest(pod, vmi));
     if (!result.ok) return result;
     const { plan, steps } = result.value;
     return { ...result, value: { plan, changes: steps.length, milliseconds: performance.now() - begun } };
   }
 
+  /** Of this host's kernel; found out once. */
+  features(): Promise<HostFeatures> {
+    this.#features ??= this.#options.net.call("hostFeatures", {}).catch((thrown) => {
+      this.#features = undefined;
+      throw thrown;
+    });
+    return this.#features;
+  }
+
   /** What phase 1 of this pod is given; also for looking at what it would change. */
-  wireRequest(pod: PodIdentity, vmi: Vmi): WireRequest {
+  async wireRequest(pod: PodIdentity, vmi: Vmi): Promise<WireRequest> {
     const { config, host, networks, paths } = this.#options;
     const folders = podFolders(paths, pod.id);
     return {
@@ -112,7 +122,12 @@ export class Machine implements PodMachine {
       input: {
         vmi,
         resolver: podResolver(vmi.spec, host.resolver),
-        host: { runtimeUid: LAUNCHER_UID, features: TYPICAL_FEATURES, inbound: config.inbound },
+        host: {
+          runtimeUid: LAUNCHER_UID,
+          features: await this.features(),
+          inbound: config.inbound,
+          notes: host.obstacles.map(({ message, hint }) => `${message}; allow it by: ${hint}`),
+        },
         queues: queueCapacity(vmi.spec),
         attachments: networks.attachments(pod, vmi),
       },
@@ -147,8 +162,8 @@ export class Machine implements PodMachine {
     await this.launcher(pod).start(spec, signal);
     this.#prepared.delete(pod.id);
     // The first look after phase 1 notes what the rules look like, so that later drift is known table by table.
-    void this.#options.net
-      .call("previewPod", this.wireRequest(pod, vmi))
+    void this.wireRequest(pod, vmi)
+      .then((request) => this.#options.net.call("previewPod", request))
       .catch((thrown) => this.#options.warn("noting the rules", thrown));
     return accelerator;
   }

@@ -157,7 +157,7 @@ function podtapHandlers(options: RouteOptions): Readonly<Record<string, VmiHandl
   return {
     plan: ({ vmi, pod }) => ({
       serve: async (exchange) => {
-        const request = machine.wireRequest(pod, options.effective(vmi));
+        const request = await machine.wireRequest(pod, options.effective(vmi));
         const preview = await net.call("previewPod", request);
         if (!preview.ok)
           throw new ApiError(422, "Invalid", preview.problems.map(({ message }) => message).join("; "));

@@ -1,14 +1,14 @@
 /**
  * Does what the first pod would otherwise wait for in the network worker, some 30 ms: every binding plans a NIC that
- * nobody has, so that its code is loaded and compiled, and libnftables with its libraries is loaded.
+ * nobody has, so that its code is loaded and compiled, the kernel is asked what it can do, and libnftables with its libraries is loaded.
  */
 import type { Vmi } from "../../api/types.ts";
 import type { Cidr } from "../../base/ip.ts";
 import { PRIMARY_POD_INTERFACE } from "../../base/names.ts";
+import { hostFeatures } from "../../linux/features.ts";
 import { runNft } from "../../linux/nft.ts";
 import { renderTable } from "../../nft/render.ts";
 import type { Binding, BindingRegistry } from "../../plan/binding.ts";
-import { TYPICAL_FEATURES } from "../../plan/host-features.ts";
 import { NOTHING_OBSERVED, type Observed } from "../../plan/observed.ts";
 import { planPod } from "../../plan/planner.ts";
 
@@ -25,7 +25,7 @@ export function warmUp(registry: BindingRegistry): void {
         vmi: sampleVmi(spelling),
         observed: OBSERVED,
         resolver: { nameservers: [], searchDomains: [] },
-        host: { runtimeUid: 0, features: TYPICAL_FEATURES, inbound: "declared" },
+        host: { runtimeUid: 0, features: hostFeatures(), inbound: "declared" },
         queues: 0,
       },
       registry,
