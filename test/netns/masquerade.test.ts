@@ -3,12 +3,12 @@ import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { previewPod, wirePod } from "../../src/apply/wire-pod.ts";
 import { registry } from "../../src/bindings/index.ts";
-import { GUEST, HOST_IP, type MasqueradePod, masqueradePod, POD } from "../support/masquerade-pod.ts";
+import { GUEST, type MasqueradePod, masqueradePod } from "../support/masquerade-pod.ts";
 import { requires } from "../support/netns.ts";
 import { ask, listen } from "../support/talk.ts";
+import { HOST_IP, OTHER, POD } from "../support/wired-pod.ts";
 
 const families = ["v4", "v6"] as const;
-const OTHER = { v4: "10.99.0.3", v6: "fd99::3" } as const;
 const GATEWAY = { v4: "10.0.2.1", v6: "fd10:0:2::1" } as const;
 const DNS = { v4: "10.0.2.3", v6: "fd10:0:2::3" } as const;
 
