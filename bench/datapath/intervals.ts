@@ -16,7 +16,8 @@ const WANTED = 0.95;
 
 /** NaN of nothing. */
 export function medianInterval(values: readonly number[]): Interval {
-  const sorted = values.toSorted((a, b) => a - b);
+  // A round without an answer tells nothing of how long one takes.
+  const sorted = values.filter(Number.isFinite).toSorted((a, b) => a - b);
   const n = sorted.length;
   // Both ends move inwards while the probability of missing the median stays small enough.
   let outside = 0;

@@ -158,7 +158,7 @@ static int joined(int type, const char *ip, int port)
 	struct sockaddr_in6 v6 = { .sin6_family = AF_INET6, .sin6_port = htons(port) };
 	int is4 = inet_pton(AF_INET, ip, &v4.sin_addr) == 1;
 	/* Lost datagrams are counted, not waited for. */
-	struct timeval patience = { .tv_usec = 200000 };
+	struct timeval patience = { .tv_usec = 20000 };
 	int fd = socket(is4 ? AF_INET : AF_INET6, type | SOCK_CLOEXEC, 0);
 
 	if (!is4 && inet_pton(AF_INET6, ip, &v6.sin6_addr) != 1) {

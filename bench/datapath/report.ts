@@ -51,7 +51,7 @@ export function compare(
 export function renderDatapath(report: DatapathReport): string {
   const { baseline, rounds, guest, mtu, millisecondsPerCell } = report;
   return [
-    `Guest: ${guest}. ${rounds} interleaved rounds, ${millisecondsPerCell} ms a cell, MTU ${mtu}. Latency is half a round trip, microseconds (median of the rounds' medians); ratios are of times, against "${baseline}" of the same round: 1.05 takes 5 % longer. In brackets the 95 % interval; one that holds 1 is a tie.`,
+    `Guest: ${guest}. ${rounds} interleaved rounds, ${millisecondsPerCell} ms a cell, MTU ${mtu}. Latency is half a round trip, microseconds (median of the rounds' medians); ratios are of times, against "${baseline}" of the same round: 1.05 takes 5 % longer. In brackets the 95 % interval; one that holds 1 is a tie.${rounds < 6 ? " These are too few rounds for such an interval: it is only their span, and decides nothing." : ""} Latency with everything on one processor, throughput on all.`,
     overview(report),
     chart(report),
     ...(report.table.sizes.length > 0
@@ -128,7 +128,7 @@ function latencyTable({ scenarios, table }: DatapathReport, kind: "tcp" | "udp")
 
 function ratioText({ ratio, verdict }: Compared["cells"][string]): string {
   const text = `${ratio.median.toFixed(2)} [${ratio.low.toFixed(2)}, ${ratio.high.toFixed(2)}]`;
-  return verdict === "tie" || verdict === "too few rounds" ? `${text} ${verdict}` : text;
+  return verdict === "tie" ? `${text} tie` : text;
 }
 
 function figure(value: number): string {

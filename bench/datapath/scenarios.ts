@@ -8,6 +8,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { podFiles, wirePod } from "../../src/apply/wire-pod.ts";
 import { registry } from "../../src/bindings/index.ts";
+import { hostFeatures } from "../../src/linux/features.ts";
 import { openKernel } from "../../src/linux/kernel.ts";
 import type { Binding } from "../../src/plan/binding.ts";
 import type { NicPlan } from "../../src/plan/plan.ts";
@@ -82,6 +83,7 @@ export function scenarioOf(binding: Binding): Scenario {
       const pod = lab.pod(binding.bindingName, address);
       const state = mkdtempSync(join(tmpdir(), "podtap-bench-"));
       lab.after(() => rmSync(state, { recursive: true, force: true }));
+      const host = { ...HOST, features: hostFeatures() };
       const kernel = openKernel(pod.path);
       try {
         const { masquerade: _, ...nic } = vmi({ nic: { ports: [{ port: 7777 }] } }).spec.domain.devices
@@ -89,12 +91,12 @@ export function scenarioOf(binding: Binding): Scenario {
         const spec = { domain: { devices: { interfaces: [{ ...nic, ...binding.spelling }] } } };
         const wired = wirePod(
           kernel,
-          { vmi: vmi({ spec }), resolver: { nameservers: [], searchDomains: [] }, host: HOST, queues: 0 },
+          { vmi: vmi({ spec }), resolver: { nameservers: [], searchDomains: [] }, host, queues: 0 },
           podFiles(state),
           registry,
         );
         if (!wired.ok) throw new Error(wired.problems.map(({ message }) => message).join("; "));
-        return await guestOfPlan(lab, pod, wired.value.plan.nics[0]);
+        return await guestOfPlan(lab, pod, address, wired.value.plan.nics[0]);
       } finally {
         kernel.close();
       }
@@ -102,7 +104,12 @@ export function scenarioOf(binding: Binding): Scenario {
   };
 }
 
-async function guestOfPlan(lab: Lab, pod: TestPod, nic: NicPlan | undefined): Promise<NamespaceGuest> {
+async function guestOfPlan(
+  lab: Lab,
+  pod: TestPod,
+  podIp: string,
+  nic: NicPlan | undefined,
+): Promise<NamespaceGuest> {
   if (nic === undefined) throw new Error("no NIC in the plan");
   const guest = await startNamespaceGuest({
     podNetns: pod.name,
@@ -112,8 +119,8 @@ async function guestOfPlan(lab: Lab, pod: TestPod, nic: NicPlan | undefined): Pr
   });
   lab.after(() => guest.stop());
   const lease = nic.services.find((service) => service.type === "dhcp4")?.config;
-  const address = lease?.lease ?? `${nic.addresses.guest[0]}/${PREFIX}`;
-  await guest.read("ip", "address", "add", address, "dev", guest.nic);
+  const guestIp = lease?.lease ?? `${podIp}/${PREFIX}`;
+  await guest.read("ip", "address", "add", guestIp, "dev", guest.nic);
   await guest.read("ip", "route", "add", "default", "via", lease?.router ?? HOST_IP);
   return guest;
 }
