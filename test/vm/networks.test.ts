@@ -5,12 +5,13 @@
 import assert from "node:assert/strict";
 import { execFileSync, spawnSync } from "node:child_process";
 import { after, before, describe, test } from "node:test";
-import type { Pod, Vmi } from "../../src/api/types.ts";
+import type { Pod, Vmi, VmiInterfaceStatus } from "../../src/api/types.ts";
 import { secondaryPodInterface } from "../../src/base/names.ts";
 import type { NetworkStatus } from "../../src/cluster/multus/network-status.ts";
 import {
   DEMO_IMAGE,
   daemonPid,
+  killHard,
   manifest,
   onDaemonHost,
   podtap,
@@ -21,11 +22,11 @@ import { eventually, requires } from "../support/netns.ts";
 
 onDaemonHost(import.meta.filename);
 
-/** Two NICs on NADs: a bridge that the guest gets its address from, and a device of the host without addresses. */
-const VM = manifest(`
+const vmManifest = (name: string, interfaces: string, networks: string): string =>
+  manifest(`
 apiVersion: kubevirt.io/v1
 kind: VirtualMachineInstance
-metadata: {name: nets}
+metadata: {name: ${name}}
 spec:
   terminationGracePeriodSeconds: 0
   domain:
@@ -33,16 +34,23 @@ spec:
     firmware:
       kernelBoot:
         container: {image: ${DEMO_IMAGE}, kernelPath: /boot/vmlinuz, initrdPath: /boot/initramfs}
-    devices:
-      interfaces:
-        - {name: default, masquerade: {}, ports: [{port: 80}]}
-        - {name: lan, bridge: {}, macAddress: "02:aa:00:00:00:71"}
-        - {name: dev, bridge: {}}
-  networks:
-    - {name: default, pod: {}}
-    - {name: lan, multus: {networkName: lan}}
-    - {name: dev, multus: {networkName: dev}}
+    devices: {interfaces: [${interfaces}]}
+  networks: [${networks}]
 `);
+
+/** Two NICs on NADs: a bridge that the guest gets its address from, and a device of the host without addresses. */
+const VM = vmManifest(
+  "nets",
+  [
+    "{name: default, masquerade: {}, ports: [{port: 80}]}",
+    '{name: lan, bridge: {}, macAddress: "02:aa:00:00:00:71"}',
+    "{name: dev, bridge: {}}",
+  ].join(),
+  "{name: default, pod: {}}, {name: lan, multus: {networkName: lan}}, {name: dev, multus: {networkName: dev}}",
+);
+
+/** KubeVirt's example vmi-multus-ptp: no NIC on the pod network at all. */
+const PTP_VM = vmManifest("ptp", "{name: ptp, bridge: {}}", "{name: ptp, multus: {networkName: ptp-conf}}");
 
 const nadManifest = (name: string, config: object) =>
   manifest(
@@ -59,6 +67,9 @@ const LAN = nadManifest("lan", {
   bridge: "pt-lan0",
   isGateway: true,
   ipam: { type: "host-local", subnet: "10.71.0.0/24" },
+});
+const PTP = nadManifest("ptp-conf", {
+  plugins: [{ type: "ptp", ipam: { type: "host-local", subnet: "10.72.0.0/24" } }, { type: "tuning" }],
 });
 const DEV = nadManifest("dev", { type: "host-device", device: "pt-dev1" });
 
@@ -100,7 +111,7 @@ describe("a VM on NADs", requires("root", "nft", "cni", "qemu", "libvirt"), () =
     assert.deepEqual(status[1]?.ips, ["10.71.0.2"]);
     const nics = (await getVmi()).status?.interfaces ?? [];
     assert.deepEqual(
-      nics.map(({ name, ipAddress, infoSource }) => [name, ipAddress, infoSource]),
+      nics.map((nic) => [nic.name, nic.ipAddress, sources(nic)]),
       [
         ["default", status[0]?.ips?.[0], "domain"],
         ["lan", "10.71.0.2", "domain, multus-status"],
@@ -114,6 +125,24 @@ describe("a VM on NADs", requires("root", "nft", "cni", "qemu", "libvirt"), () =
     await eventually("an answer", () => ping("10.71.0.2"), 60_000);
     const neighbours = execFileSync("ip", ["neigh", "show", "dev", "pt-lan0"], { encoding: "utf8" });
     assert.match(neighbours, /10\.71\.0\.2 lladdr 02:aa:00:00:00:71/);
+  });
+
+  test("a daemon that is killed and begun anew knows what is attached, and finds nothing to change", async () => {
+    await killHard(daemonPid() ?? assert.fail("no daemon"));
+    const plan = JSON.parse(await podtap("plan", "nets", "--exit-code", "-o", "json"));
+    assert.deepEqual(plan.steps, []);
+    assert.deepEqual(plan.attachments.lan, { plugins: ["bridge"], master: "pt-lan0" });
+    assert.deepEqual(plan.attachments.dev, { plugins: ["host-device"], master: "pt-dev1" });
+    const nics = await eventually("status", async () => (await getVmi()).status?.interfaces);
+    assert.equal(nics[1] && sources(nics[1]), "domain, multus-status");
+    assert.ok(ping("10.71.0.2"));
+  });
+
+  test("a guest whose only NIC is on a ptp NAD answers, too", async () => {
+    await podtap("up", PTP, PTP_VM, ...USE_LOCAL_IMAGES);
+    await eventually("an answer", () => ping("10.72.0.2"), 60_000);
+    const [nic, ...more] = (await getVmi("ptp")).status?.interfaces ?? [];
+    assert.deepEqual([nic?.name, nic?.ipAddress, more.length], ["ptp", "10.72.0.2", 0]);
   });
 
   test("down gives the device back and leaves what the plugins leave", async () => {
@@ -130,14 +159,19 @@ describe("a VM on NADs", requires("root", "nft", "cni", "qemu", "libvirt"), () =
   });
 });
 
-async function getVmi(): Promise<Vmi> {
-  return JSON.parse(await podtap("get", "vmi", "nets", "-o", "json")) as Vmi;
+async function getVmi(name = "nets"): Promise<Vmi> {
+  return JSON.parse(await podtap("get", "vmi", name, "-o", "json")) as Vmi;
 }
 
 async function networkStatus(): Promise<readonly NetworkStatus[]> {
   const { items } = JSON.parse(await podtap("get", "pods", "-o", "json")) as { items: readonly Pod[] };
   const text = items[0]?.metadata.annotations?.["k8s.v1.cni.cncf.io/network-status"];
   return JSON.parse(text ?? "[]") as readonly NetworkStatus[];
+}
+
+/** The agent's, who comes when the guest has booted, left out. */
+function sources({ infoSource }: VmiInterfaceStatus): string | undefined {
+  return infoSource?.replace(", guest-agent", "");
 }
 
 function macOf(link: string): string {
