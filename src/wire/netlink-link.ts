@@ -21,6 +21,7 @@ export const RTM_GETLINK = 18;
 export const RTM_SETLINK = 19;
 
 const IFF_UP = 1;
+const IFF_ALLMULTI = 0x200;
 const IFINFOMSG = 16;
 const IFLA = {
   address: 1,
@@ -78,6 +79,8 @@ export type MacvlanModeName = keyof typeof MACVLAN_MODES;
 export interface LinkSettings {
   readonly name?: string;
   readonly up?: boolean;
+  /** Every multicast frame is taken, not only those that somebody on this host listens to. */
+  readonly allMulticast?: true;
   readonly mtu?: number;
   readonly mac?: Mac;
   readonly alias?: string;
@@ -87,9 +90,9 @@ export interface LinkSettings {
 
 /** Payload of a request that changes the link of that index or, with index 0, the one of that name. */
 export function encodeLinkSettings(index: number, settings: LinkSettings): Uint8Array {
-  const { name, up, mtu, mac, alias, master } = settings;
+  const { name, up, allMulticast, mtu, mac, alias, master } = settings;
   return concat(
-    ifinfomsg(index, up),
+    ifinfomsg(index, up, allMulticast),
     ...(name === undefined ? [] : [textAttribute(IFLA.ifname, name)]),
     ...(mtu === undefined ? [] : [u32Attribute(IFLA.mtu, mtu)]),
     ...(mac === undefined ? [] : [attribute(IFLA.address, macToBytes(mac))]),
@@ -128,10 +131,13 @@ export interface NewMacvlan {
   readonly mtu: number;
 }
 
-/** Payload that makes a macvlan or macvtap. */
+/**
+ * Payload that makes a macvlan or macvtap. Who listens behind a macvtap is another kernel, whose groups this one does
+ * not know: macvlan would keep neighbour solicitations from it (macvlan_multicast_rx asks mc_filter).
+ */
 export function encodeNewMacvlan({ kind, name, lower, mode, mac, mtu }: NewMacvlan): Uint8Array {
   return concat(
-    encodeLinkSettings(0, { name, mac, mtu }),
+    encodeLinkSettings(0, { name, mac, mtu, ...(kind === "macvtap" && { allMulticast: true }) }),
     u32Attribute(IFLA.link, lower),
     nested(
       IFLA.linkinfo,
@@ -256,12 +262,13 @@ function decodeTap(data: Uint8Array | undefined): LinkInfo["tap"] {
   };
 }
 
-function ifinfomsg(index: number, up: boolean | undefined): Uint8Array {
+function ifinfomsg(index: number, up: boolean | undefined, allMulticast?: true): Uint8Array {
   const bytes = new Uint8Array(IFINFOMSG);
   const view = viewOf(bytes);
   view.setInt32(4, index, true);
-  view.setUint32(8, up === true ? IFF_UP : 0, true);
+  const multicast = allMulticast ? IFF_ALLMULTI : 0;
+  view.setUint32(8, (up === true ? IFF_UP : 0) | multicast, true);
   // Which flags are meant: none other is touched.
-  view.setUint32(12, up === undefined ? 0 : IFF_UP, true);
+  view.setUint32(12, (up === undefined ? 0 : IFF_UP) | multicast, true);
   return bytes;
 }

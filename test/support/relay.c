@@ -9,9 +9,13 @@
  * to the other side. That is what makes it fast; the loop itself is read and write. One thread a direction and
  * queue. Dies with its parent (PDEATHSIG); the guest's NIC is not persistent and goes with it.
  *
+ * A macvtap in the tap's place is opened by its own character device, made private here from the number in the pod's
+ * sysfs: the host's /dev/tapN may be another namespace's.
+ *
  * usage: relay POD-NETNS POD-TAP GUEST-NETNS GUEST-NIC MAC MTU UID QUEUES; prints "ready" once frames flow.
  */
 #define _GNU_SOURCE
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/if.h>
@@ -24,8 +28,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #define MAX_QUEUES 16
@@ -48,13 +55,47 @@ static void enter(const char *netns)
 }
 
 /* A tun descriptor belongs to the namespace it is opened in, not to the one of its ioctls. */
-static void open_queues(int *fds, int count)
+static void open_queues(int *fds, int count, const char *device)
 {
 	for (int i = 0; i < count; i++) {
-		fds[i] = open("/dev/net/tun", O_RDWR | O_CLOEXEC);
+		fds[i] = open(device, O_RDWR | O_CLOEXEC);
 		if (fds[i] < 0)
-			fail("open", "/dev/net/tun");
+			fail("open", device);
 	}
+}
+
+#define MACVTAP_NODE "/tmp/macvtap"
+
+/* In the link's namespace: a node for its owner, in a mount namespace of this process. 0 where it is no macvtap. */
+static int make_macvtap_node(const char *name, uid_t owner)
+{
+	char folder[64], file[sizeof(folder) + 300];
+	unsigned int number_major, number_minor;
+	struct dirent *entry;
+	FILE *number = NULL;
+	DIR *list;
+
+	if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
+	    mount("sysfs", "/sys", "sysfs", MS_RDONLY, NULL) < 0)
+		fail("look at the sysfs of", name);
+	snprintf(folder, sizeof(folder), "/sys/class/net/%s/macvtap", name);
+	list = opendir(folder);
+	if (list == NULL)
+		return 0;
+	while (number == NULL && (entry = readdir(list)) != NULL) {
+		snprintf(file, sizeof(file), "%s/%s/dev", folder, entry->d_name);
+		if (entry->d_name[0] == 't')
+			number = fopen(file, "r");
+	}
+	closedir(list);
+	if (number == NULL || fscanf(number, "%u:%u", &number_major, &number_minor) != 2)
+		fail("find the device of", name);
+	fclose(number);
+	if (mount("tmpfs", "/tmp", "tmpfs", 0, "mode=0755") < 0 ||
+	    mknod(MACVTAP_NODE, S_IFCHR | 0600, makedev(number_major, number_minor)) < 0 ||
+	    chown(MACVTAP_NODE, owner, owner) < 0)
+		fail("make the device of", name);
+	return 1;
 }
 
 static void attach(int *fds, int count, const char *name)
@@ -140,14 +181,18 @@ int main(int argc, char **argv)
 		fail("queues", argv[8]);
 	}
 	enter(argv[3]);
-	open_queues(guest, count);
+	open_queues(guest, count, "/dev/net/tun");
 	attach(guest, count, argv[4]);
 	configure(argv[4], argv[5], atoi(argv[6]));
 	enter(argv[1]);
-	open_queues(pod, count);
+	int macvtap = make_macvtap_node(argv[2], uid);
+	if (!macvtap)
+		open_queues(pod, count, "/dev/net/tun");
 	/* From here on with no more rights than QEMU has. */
 	if (setresgid(uid, uid, uid) < 0 || setresuid(uid, uid, uid) < 0)
 		fail("become uid", argv[7]);
+	if (macvtap)
+		open_queues(pod, count, MACVTAP_NODE);
 	attach(pod, count, argv[2]);
 	/* Changing uid clears it, therefore here. */
 	prctl(PR_SET_PDEATHSIG, SIGKILL);

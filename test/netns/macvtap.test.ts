@@ -1,0 +1,290 @@
+/** macvtap, with packets: who reaches whom, what the guest is told and by whom, what is dropped and counted. */
+import assert from "node:assert/strict";
+import { type ChildProcess, spawn } from "node:child_process";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, before, describe, test } from "node:test";
+import { previewPod, unwirePod } from "../../src/apply/wire-pod.ts";
+import { registry } from "../../src/bindings/index.ts";
+import {
+  HOST_IP,
+  lanNetwork,
+  type MacvtapPod,
+  macvlanPod,
+  OTHER_IP,
+  POD_IP,
+  type PodNetwork,
+  podNetwork,
+  wireMacvtap,
+} from "../support/macvtap-pod.ts";
+import { type NamespaceGuest, udhcpc } from "../support/namespace-guest.ts";
+import { eventually, requires, type TestPod } from "../support/netns.ts";
+import { ask, listen } from "../support/talk.ts";
+
+const families = ["v4", "v6"] as const;
+const needs = requires("root", "nft", "ip", "udhcpc");
+
+/** Like a test's context, for what several tests share. */
+function shared(): { after(fn: () => unknown): void; undo(): Promise<void> } {
+  const undo: (() => unknown)[] = [];
+  return {
+    after: (fn) => void undo.push(fn),
+    undo: async () => {
+      for (const fn of undo.toReversed()) await fn();
+    },
+  };
+}
+
+describe("macvtap on the pod network", needs, () => {
+  const scope = shared();
+  let net: PodNetwork;
+  let it: MacvtapPod;
+  let guest: NamespaceGuest;
+  let overheard: Ear;
+  let mac: string;
+  before(async () => {
+    net = podNetwork(scope as never);
+    mac = net.pod.run("cat", "/sys/class/net/eth0/address").trim();
+    it = wireMacvtap(scope as never, net.pod);
+    overheard = await overhear(scope, net.host, "br0");
+    guest = await it.startGuest();
+    assert.ok(await udhcpc(guest));
+    await guest.read("ip", "address", "add", `${POD_IP.v6}/128`, "dev", "eth0", "nodad");
+    await listen(scope, guest, "guest", "tcp", 80);
+    await listen(scope, guest, "guest", "udp", 5353);
+    await listen(scope, net.neighbour, "neighbour", "tcp", 8080);
+    await listen(scope, net.host, "host", "udp", 53);
+  });
+  after(() => scope.undo());
+
+  test("the guest has the pod's MAC and, by DHCP, the pod's address, router and resolver", async () => {
+    assert.equal(it.nic.mac, mac);
+    const lease = await udhcpc(guest);
+    assert.equal(lease?.["ip"], POD_IP.v4);
+    assert.equal(lease?.["router"], HOST_IP.v4);
+    assert.equal(lease?.["dns"], HOST_IP.v4);
+  });
+
+  test("the prefix comes by router advertisement", async () => {
+    await eventually("a route to the prefix", async () =>
+      (await guest.read("ip", "-6", "route", "show", "fd98::/64")).includes("expires") ? true : undefined,
+    );
+  });
+
+  for (const family of families) {
+    test(`${family}: reached by neighbours and by the host, out to both, as itself`, async () => {
+      assert.equal(await ask(net.neighbour, POD_IP[family], "tcp", 80), `guest ${OTHER_IP[family]}`);
+      assert.equal(await ask(net.host, POD_IP[family], "tcp", 80), `guest ${HOST_IP[family]}`);
+      assert.equal(await ask(net.neighbour, POD_IP[family], "udp", 5353), `guest ${OTHER_IP[family]}`);
+      assert.equal(await ask(guest, OTHER_IP[family], "tcp", 8080), `neighbour ${POD_IP[family]}`);
+      assert.equal(await ask(guest, HOST_IP[family], "udp", 53), `host ${POD_IP[family]}`);
+      await guest.read("ping", "-c1", "-W2", HOST_IP[family]);
+    });
+  }
+
+  test("a large packet passes whole", async () => {
+    await guest.read("ping", "-c1", "-W2", "-M", "do", "-s", "1472", OTHER_IP.v4);
+  });
+
+  test("a forged sender does not leave the macvtap, and is counted by kind", async () => {
+    const names = ["spoofed_ipv4", "spoofed_ipv6", "spoofed_mac", "spoofed_router", "other_ethertype"];
+    const before = names.map((name) => it.counter(name));
+    await guest.read("ip", "address", "add", "10.98.0.99/24", "dev", "eth0");
+    await guest.read("ip", "address", "add", "fdbe::99/64", "dev", "eth0", "nodad");
+    await guest.exec("ping", ["-c1", "-W1", "-I", "10.98.0.99", OTHER_IP.v4]);
+    await guest.exec("ping", ["-c1", "-W1", "-I", "fdbe::99", OTHER_IP.v6]);
+    // A macvlan speaks with a MAC of its own.
+    await guest.read("ip", "link", "add", "forged", "link", "eth0", "type", "macvlan", "mode", "bridge");
+    await guest.read("ip", "address", "add", "10.98.0.50/24", "dev", "forged");
+    await guest.read("ip", "link", "set", "forged", "up");
+    await guest.exec("ping", ["-c1", "-W1", "-I", "forged", OTHER_IP.v4]);
+    await guest.read("ip", "link", "del", "forged");
+    await guest.exec("socat", ["-u", "STDIN", "UDP4-SENDTO:255.255.255.255:68,sourceport=67,broadcast"], {
+      input: "offer",
+    });
+    // LLDP, as a switch would say it.
+    const lldp = ["0180c200000e", mac.replaceAll(":", ""), "88cc", "00".repeat(46)].join("");
+    const bytes = lldp.replaceAll(
+      /../g,
+      (hex) => `\\\\${Number.parseInt(hex, 16).toString(8).padStart(3, "0")}`,
+    );
+    await guest.read("sh", "-c", `printf ${bytes} | socat -u STDIN INTERFACE:eth0`);
+    names.forEach((name, i) => {
+      assert.ok(it.counter(name) > (before[i] ?? 0), name);
+    });
+    await guest.read("ip", "address", "del", "10.98.0.99/24", "dev", "eth0");
+    await guest.read("ip", "address", "del", "fdbe::99/64", "dev", "eth0");
+    assert.equal(await ask(guest, OTHER_IP.v4, "tcp", 8080), `neighbour ${POD_IP.v4}`);
+  });
+
+  test("offers and advertisements of others do not reach the guest", async () => {
+    const before = it.counter("foreign_dhcp");
+    net.neighbour.run("sh", "-c", "echo offer | socat -u STDIN UDP4-SENDTO:255.255.255.255:68,broadcast");
+    await eventually("it is counted", () => it.counter("foreign_dhcp") > before || undefined);
+  });
+
+  test("nothing that is said between podtap and its guest is heard outside", async () => {
+    assert.ok(it.counter("asked_inside") > 0);
+    assertQuiet(overheard, it);
+  });
+
+  test("after all that nothing has drifted, and the teardown restores what CNI made", async () => {
+    const preview = previewPod(it.kernel, it.input, it.files, registry);
+    assert.ok(preview.ok);
+    assert.deepEqual(preview.value.steps, []);
+    assert.deepEqual(unwirePod(it.kernel, it.files), []);
+    const links = it.kernel.readLinks().filter(({ name }) => name !== "lo");
+    assert.deepEqual(
+      links.map((link) => [link.name, link.mac]),
+      [["eth0", mac]],
+    );
+    net.pod.run("ping", "-c1", "-W2", HOST_IP.v4);
+    net.pod.run("ping", "-c1", "-W2", HOST_IP.v6);
+  });
+});
+
+test("macvtap opened by several queues carries traffic on them", needs, async (t) => {
+  const net = podNetwork(t);
+  const guest = await wireMacvtap(t, net.pod).startGuest(4);
+  assert.ok(await udhcpc(guest));
+  await listen(t, guest, "guest", "tcp", 80);
+  for (let i = 0; i < 8; i++) {
+    assert.equal(await ask(net.host, POD_IP.v4, "tcp", 80), `guest ${HOST_IP.v4}`);
+  }
+});
+
+for (const mode of ["private", "vepa", "passthru"] as const) {
+  test(
+    `macvtap in mode ${mode}: nobody answers the guest, which reaches the network all the same`,
+    needs,
+    async (t) => {
+      const net = podNetwork(t);
+      const it = wireMacvtap(t, net.pod, { annotations: { "podtap.io/macvlan-mode": mode } });
+      assert.deepEqual(it.nic.services, []);
+      assert.ok(it.nic.notes.some((note) => note.includes(`mode ${mode}`)));
+      const guest = await it.startGuest();
+      await guest.read("ip", "address", "add", `${POD_IP.v4}/24`, "dev", "eth0");
+      await guest.read("ip", "address", "add", `${POD_IP.v6}/64`, "dev", "eth0", "nodad");
+      await listen(t, guest, "guest", "tcp", 80);
+      for (const family of families) {
+        assert.equal(await ask(net.neighbour, POD_IP[family], "tcp", 80), `guest ${OTHER_IP[family]}`);
+      }
+      const spoofed = it.counter("spoofed_ipv4");
+      await guest.read("ip", "address", "add", "10.98.0.99/24", "dev", "eth0");
+      await guest.exec("ping", ["-c1", "-W1", "-I", "10.98.0.99", OTHER_IP.v4]);
+      assert.ok(it.counter("spoofed_ipv4") > spoofed);
+      assert.deepEqual(unwirePod(it.kernel, it.files), []);
+      net.pod.run("ping", "-c1", "-W2", HOST_IP.v4);
+    },
+  );
+}
+
+test(
+  "macvtap on a host's interface: the LAN's own DHCP, other guests, and not the host itself",
+  needs,
+  async (t) => {
+    const net = lanNetwork(t);
+    dhcpServer(t, net.lan);
+    const [one, two] = await Promise.all(
+      ["one", "two"].map(async (name) => {
+        const wired = wireMacvtap(t, macvlanPod(t, net), { name, networkName: "lan" });
+        return { wired, guest: await wired.startGuest() };
+      }),
+    );
+    assert.ok(one && two);
+    assert.equal(one.wired.nic.macOrigin, "derived");
+    assert.deepEqual(one.wired.nic.services, []);
+    const ips = [];
+    for (const { guest } of [one, two]) ips.push((await udhcpc(guest))?.["ip"]);
+    assert.match(ips.join(" "), /^10\.97\.0\.[56]\d 10\.97\.0\.[56]\d$/);
+    assert.notEqual(ips[0], ips[1]);
+    await listen(t, two.guest, "two", "tcp", 80);
+    assert.equal(await ask(net.lan, ips[1] ?? "", "tcp", 80), "two 10.97.0.9");
+    assert.equal(await ask(one.guest, ips[1] ?? "", "tcp", 80), `two ${ips[0]}`);
+    assert.equal(
+      await ask(net.host, ips[1] ?? "", "tcp", 80),
+      "silence",
+      "macvlan keeps host and guest apart",
+    );
+    assert.ok(one.wired.nic.notes.some((note) => note.includes("the host itself")));
+    // The guard is at the macvtap, so it holds towards a sibling on the same interface, too.
+    await one.guest.read("ip", "link", "add", "forged", "link", "eth0", "type", "macvlan", "mode", "bridge");
+    await one.guest.read("ip", "address", "add", "10.97.0.99/24", "dev", "forged");
+    await one.guest.read("ip", "link", "set", "forged", "up");
+    await one.guest.exec("ping", ["-c1", "-W1", "-I", "forged", ips[1] ?? ""]);
+    assert.ok(one.wired.counter("spoofed_mac") > 0);
+  },
+);
+
+test(
+  "macvtap on a host's interface with IPAM: served inside, and the LAN hears nothing of it",
+  needs,
+  async (t) => {
+    const net = lanNetwork(t);
+    const pod = macvlanPod(t, net, ["10.97.0.7/24"]);
+    const it = wireMacvtap(t, pod, { networkName: "lan" });
+    const overheard = await overhear(t, net.lan, "lan");
+    const guest = await it.startGuest();
+    assert.equal((await udhcpc(guest))?.["ip"], "10.97.0.7");
+    await listen(t, guest, "guest", "tcp", 80);
+    assert.equal(await ask(net.lan, "10.97.0.7", "tcp", 80), "guest 10.97.0.9");
+    assertQuiet(overheard, it);
+    assert.deepEqual(unwirePod(it.kernel, it.files), []);
+    pod.run("ping", "-c1", "-W2", "10.97.0.9");
+  },
+);
+
+interface Ear {
+  text(): string;
+}
+
+async function overhear(
+  scope: { after(fn: () => unknown): void },
+  place: TestPod,
+  link: string,
+): Promise<Ear> {
+  const ear = listenTo(scope, place, "tcpdump", ["-lnne", "-i", link]);
+  await eventually("tcpdump listens", () => ear.text().includes("listening on") || undefined);
+  return ear;
+}
+
+/** Of the guest nothing but its traffic, of podtap's own links nothing at all. */
+function assertQuiet(ear: Ear, { kernel, nic }: MacvtapPod): void {
+  const own = [...kernel.readLinks().map((link) => link.mac), nic.mac];
+  const lines = ear.text().split("\n");
+  const from = (mac: string | undefined): readonly string[] =>
+    lines.filter((line) => line.includes(` ${mac} > `));
+  assert.ok(from(nic.mac).length > 0, "the ear works");
+  assert.doesNotMatch(from(nic.mac).join("\n"), /BOOTP|dhcp6|router (solicit|advert)/i);
+  for (const mac of own.filter((other) => other !== nic.mac)) assert.deepEqual(from(mac), []);
+}
+
+/** The LAN's own server, on 10.97.0.9. */
+function dhcpServer(scope: { after(fn: () => unknown): void }, place: TestPod): Ear {
+  const folder = mkdtempSync(join(tmpdir(), "podtap-udhcpd-"));
+  scope.after(() => rmSync(folder, { recursive: true }));
+  const lines = ["start 10.97.0.50", "end 10.97.0.60", "interface lan", `lease_file ${folder}/leases`];
+  writeFileSync(`${folder}/leases`, "");
+  writeFileSync(`${folder}/conf`, `${lines.join("\n")}\n`);
+  return listenTo(scope, place, "busybox", ["udhcpd", "-f", "-a", "1", `${folder}/conf`]);
+}
+
+function listenTo(
+  scope: { after(fn: () => unknown): void },
+  place: TestPod,
+  program: string,
+  args: readonly string[],
+): Ear {
+  const child: ChildProcess = spawn("ip", ["netns", "exec", place.name, program, ...args], {
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  let said = "";
+  for (const stream of [child.stdout, child.stderr]) {
+    stream?.on("data", (data: Buffer) => {
+      said += data.toString();
+    });
+  }
+  scope.after(() => child.kill("SIGKILL"));
+  return { text: () => said };
+}
