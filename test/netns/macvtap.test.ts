@@ -264,7 +264,13 @@ function assertQuiet(ear: Ear, { kernel, nic }: MacvtapPod): void {
 function dhcpServer(scope: { after(fn: () => unknown): void }, place: TestPod): Ear {
   const folder = mkdtempSync(join(tmpdir(), "podtap-udhcpd-"));
   scope.after(() => rmSync(folder, { recursive: true }));
-  const lines = ["start 10.97.0.50", "end 10.97.0.60", "interface lan", `lease_file ${folder}/leases`];
+  const lines = [
+    "start 10.97.0.50",
+    "end 10.97.0.60",
+    "interface lan",
+    `lease_file ${folder}/leases`,
+    "option subnet 255.255.255.0",
+  ];
   writeFileSync(`${folder}/leases`, "");
   writeFileSync(`${folder}/conf`, `${lines.join("\n")}\n`);
   return listenTo(scope, place, "busybox", ["udhcpd", "-f", "-a", "1", `${folder}/conf`]);
