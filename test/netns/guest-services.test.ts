@@ -224,7 +224,7 @@ test(
   async (t) => {
     const door = serveDoor(t);
     await linkLocalReady(door);
-    const client = startClient(t, door.guest, "dhcpcd", "-B", "--noarp", "-c", hookScript(t), GUEST_LINK);
+    const client = startClient(t, door.guest, "dhcpcd", "-B", "--noarp", "-o", "rapid_commit", "-c", hookScript(t), GUEST_LINK);
     const bound = await eventually("dhcpcd has IPv4", () => client.event("BOUND"), 15_000);
     const bound6 = await eventually("dhcpcd has IPv6", () => client.event("BOUND6"), 15_000);
     assert.ok(bound.has("new_rapid_commit") && bound6.has("new_dhcp6_rapid_commit"));

@@ -139,7 +139,7 @@ test("a sandbox shows the pod's own folders and nothing of the host's", root, as
      touch ${spec.dirs[0]}/mine /tmp/x /run/x 2>&1
      cat /etc/shadow /var/run/docker.sock /run/docker.sock 2>/dev/null && echo "secrets"
      echo 1 > /proc/sys/net/ipv4/ip_forward && echo "sysctl is writable"
-     head -c 1 /proc/kcore && echo "kernel memory"
+     head -c 1 /proc/kcore | grep -q . && echo "kernel memory"
      mount -t tmpfs none /tmp 2>/dev/null && echo "mounting works"
      head -c 4 /dev/zero | wc -c
      echo "end"`,

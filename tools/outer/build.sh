@@ -91,6 +91,7 @@ install -m 755 "$node/bin/node" "$root/usr/local/bin/node"
 install -m 755 "$here/init" "$root/outer-init"
 mkdir -p "$root/outer" "$root/job"
 echo outer >"$root/etc/hostname"
+echo 0123456789abcdef0123456789abcdef >"$root/etc/machine-id"
 printf '127.0.0.1 localhost outer\n::1 localhost\n' >"$root/etc/hosts"
 rm -rf "$root"/var/cache/apt/* "$root"/var/lib/apt/lists/* "$root"/boot/*
 
@@ -98,7 +99,8 @@ rm -rf "$root"/var/cache/apt/* "$root"/var/lib/apt/lists/* "$root"/boot/*
 initrd=$work/initrd.d
 mkdir -p "$initrd"/{bin,dev,proc,root,modules}
 cp -L "$root/usr/bin/busybox" "$initrd/bin/busybox" # static
-for module in virtio_pci virtio_blk ext4 9pnet_virtio 9p; do
+# br_netfilter, as on a machine with a container engine: it comes by no name that the kernel would ask for.
+for module in virtio_pci virtio_blk ext4 9pnet_virtio 9p br_netfilter; do
   modprobe -d "$root" -S "$version" --show-depends "$module"
 done | awk '$1 == "insmod" && !seen[$2]++ { print $2 }' | while read -r file; do
   cp "$file" "$initrd/modules/"
