@@ -14,6 +14,7 @@ import type { Vmi } from "../../src/api/types.ts";
 import { type PodFiles, podFiles, type WireInput, wirePod } from "../../src/apply/wire-pod.ts";
 import type { Ip } from "../../src/base/ip.ts";
 import { registry } from "../../src/bindings/index.ts";
+import { hostFeatures } from "../../src/linux/features.ts";
 import { type OpenKernel, openKernel } from "../../src/linux/kernel.ts";
 import { packetPort } from "../../src/linux/packet-port.ts";
 import { openPacketSocket } from "../../src/linux/packet-socket.ts";
@@ -76,7 +77,7 @@ export async function wiredPod(t: Scope, vmi: Vmi, options: PodOptions = {}): Pr
   const input: WireInput = {
     vmi,
     resolver: { nameservers: [HOST_IP.v4 as Ip, HOST_IP.v6 as Ip], searchDomains: ["test.example"] },
-    host: { ...HOST, features: { ...HOST.features, ...options.features } },
+    host: { ...HOST, features: { ...hostFeatures(), ...options.features } },
     queues: options.queues ?? 0,
   };
   const files = podFiles(state);
@@ -87,7 +88,9 @@ export async function wiredPod(t: Scope, vmi: Vmi, options: PodOptions = {}): Pr
   if (nic === undefined) throw new Error("no NIC in the plan");
   const leases: GuestLease[] = [];
   const services = serve(t, pod, plan, (lease) => leases.push(lease));
-  const guest = await startNamespaceGuest({ podNetns: pod.name, tap: nic.guestLink, mac: nic.mac, mtu });
+  const queues = input.queues > 1 ? { queues: input.queues } : {};
+  const place = { podNetns: pod.name, tap: nic.guestLink, mac: nic.mac, mtu };
+  const guest = await startNamespaceGuest({ ...place, ...queues });
   t.after(() => guest.stop());
   const counter = (name: string): number =>
     nic.nft.reduce((sum, table) => sum + (kernel.readNftCounters(table)[name]?.packets ?? 0), 0);
@@ -105,8 +108,11 @@ export function addressesOf(stack: Stack, last: number): readonly string[] {
 function threeNamespaces(t: Scope, mtu: number, stack: Stack): Segment {
   const host = testPod(t as Parameters<typeof testPod>[0], "host");
   const size = ["mtu", String(mtu)] as const;
+  // A router that has been there for long: its link-local address is its MAC's, and proven.
+  host.run("sysctl", "-qw", "net.ipv6.conf.default.accept_dad=0");
   // IPv6 leaves a link with a smaller MTU for good (RFC 8200, 5), so it is given at birth.
-  host.run("ip", "link", "add", "br0", ...size, "type", "bridge", "mcast_snooping", "0");
+  const own = ["address", "0a:58:0a:63:00:01", ...size];
+  host.run("ip", "link", "add", "br0", ...own, "type", "bridge", "mcast_snooping", "0");
   for (const ip of addressesOf("dual", 1)) host.run("ip", "address", "add", ip, "dev", "br0", ...nodad(ip));
   host.run("ip", "link", "set", "br0", "up");
   const join = (label: string, index: number, mine: Stack): TestPod => {
