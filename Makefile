@@ -1,7 +1,7 @@
 # podtap: `make demo` shows it, `make test` proves it.
 SHELL := /bin/bash
 export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
-.PHONY: help setup build demo check unit netns vm test bench guest golden clean
+.PHONY: help setup build demo check unit netns vm test test-outer bench guest golden clean
 
 help:
 	@echo "make setup   install what is missing (apt, npm) and build"
@@ -9,6 +9,7 @@ help:
 	@echo "make check   format, lint, types, layers"
 	@echo "make unit    unit, golden, contract and docs tests (no root)"
 	@echo "make test    everything (root)"
+	@echo "make test-outer   root tests in a guest with a full kernel; T=\"bridge macvtap\" for some files of them"
 	@echo "make bench   the figures of docs/benchmarks.md"
 
 setup:
@@ -37,6 +38,9 @@ vm: build guest
 
 test:
 	@tools/test.sh
+
+test-outer: setup
+	@tools/outer/run.sh $(T)
 
 bench: setup guest
 	@tools/bench.sh

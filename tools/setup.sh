@@ -12,6 +12,8 @@ packages=(
   mtools syslinux syslinux-common zstd lz4 cpio udhcpc isc-dhcp-client dhcpcd tcpdump sockperf qperf iperf3
   kea-admin ndisc6 libxml2-utils sshpass curl socat iputils-ping
   gcc libc6-dev binutils xz-utils busybox
+  # building the outer guest (tools/outer)
+  mmdebstrap e2fsprogs kmod
 )
 
 say() { printf '\033[2m%s\033[0m\n' "$*" >&2; }

@@ -18,7 +18,6 @@ import {
 } from "node:fs";
 import { stripTypeScriptTypes } from "node:module";
 import { dirname, join } from "node:path";
-import { relayProgram } from "../../test/support/relay.ts";
 
 const [outdir] = process.argv.slice(2);
 if (outdir === undefined) throw new Error("usage: strip.ts OUTDIR");
@@ -51,8 +50,9 @@ for (const entry of globSync("{src,test,bench,tools,examples,bin,deploy}/**/*", 
   if (entry.isFile() && !known.has(path)) rmSync(join(outdir, path));
 }
 
-// Compiled here: the guest has no compiler.
-const relay = relayProgram();
+// Compiled here: the guest has no compiler. (By URL, since tests are another TypeScript project.)
+const { relayProgram } = await import(new URL("../../test/support/relay.ts", import.meta.url).href);
+const relay: string = relayProgram();
 mkdirSync(join(outdir, ".cache"), { recursive: true });
 copyFileSync(relay, join(outdir, ".cache", relay.slice(relay.lastIndexOf("/") + 1)));
 mkdirSync(join(outdir, "node_modules"), { recursive: true });
