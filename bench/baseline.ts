@@ -1,13 +1,13 @@
 /**
- * The same phase 1 by the programs that administrators have, for comparison: `ip`, `sysctl` and `nft` as child
- * processes, one a step or batched, from the plan that podtap made. Observing, planning and undo are not in it.
+ * The same phase 1 by the programs that administrators have, for comparison: `ip`, `bridge`, `tc`, `sysctl` and `nft`
+ * as child processes, one a step or batched, from the plan that podtap made. Observing, planning and undo are not in it.
  */
 import { execFileSync } from "node:child_process";
 import { rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { renderReplace } from "../src/nft/render.ts";
-import type { Step } from "../src/plan/step.ts";
+import type { LinkChanges, Step } from "../src/plan/step.ts";
 
 export interface Baseline {
   readonly milliseconds: number;
@@ -19,26 +19,35 @@ export function runSeparately(netns: string, steps: readonly Step[]): Baseline {
   return timed((run) => {
     for (const step of steps) {
       if (step.op === "nft.replace") withFile(renderReplace(step.tables), (file) => run("nft", "-f", file));
-      else if (step.op === "sysctl.set") run("sysctl", "-qw", sysctlOf(step));
-      else for (const words of ipCommands(step)) run("ip", ...words);
+      else for (const [program, ...words] of commandsOf(step)) run(program, ...words);
     }
   }, netns);
 }
 
-/** `nft -f`, `ip -batch`, `sysctl` with all keys, `ip -batch`. */
+/** In the same order, and as few processes as that takes: `nft -f`, `ip -batch`, `bridge -batch`, `tc -batch`, `sysctl`. */
 export function runBatched(netns: string, steps: readonly Step[]): Baseline {
-  const firstSetting = steps.findIndex(({ op }) => op === "sysctl.set");
-  const before = steps.slice(0, firstSetting);
-  const after = steps.slice(firstSetting);
   return timed((run) => {
-    for (const step of before) {
-      if (step.op === "nft.replace") withFile(renderReplace(step.tables), (file) => run("nft", "-f", file));
+    const waiting: Command[] = [];
+    const flush = (): void => {
+      const [first] = waiting;
+      if (first === undefined) return;
+      const [program] = first;
+      const all = waiting.splice(0).map(([, ...words]) => words);
+      if (program === "sysctl") run(program, "-qw", ...all.flatMap((words) => words.slice(1)));
+      else
+        withFile(all.map((words) => `${words.join(" ")}\n`).join(""), (file) => run(program, "-batch", file));
+    };
+    for (const step of steps) {
+      if (step.op === "nft.replace") {
+        flush();
+        withFile(renderReplace(step.tables), (file) => run("nft", "-f", file));
+      }
+      for (const command of commandsOf(step)) {
+        if (waiting[0] !== undefined && waiting[0][0] !== command[0]) flush();
+        waiting.push(command);
+      }
     }
-    const batch = (some: readonly Step[]): string =>
-      some.flatMap((step) => ipCommands(step).map((words) => `${words.join(" ")}\n`)).join("");
-    withFile(batch(before), (file) => run("ip", "-batch", file));
-    run("sysctl", "-qw", ...after.flatMap((step) => (step.op === "sysctl.set" ? [sysctlOf(step)] : [])));
-    withFile(batch(after), (file) => run("ip", "-batch", file));
+    flush();
   }, netns);
 }
 
@@ -54,33 +63,89 @@ function timed(work: (run: Run) => void, netns: string): Baseline {
   return { milliseconds: performance.now() - begun, processes };
 }
 
-function ipCommands(step: Step): readonly (readonly string[])[] {
+type Command = readonly [program: string, ...words: string[]];
+
+function commandsOf(step: Step): readonly Command[] {
   switch (step.op) {
     case "bridge.add":
       return [
-        ["link", "add", step.name, ...(step.mac ? ["address", step.mac] : []), "type", "bridge"],
-        ["link", "set", step.name, "mtu", String(step.mtu)],
+        ["ip", "link", "add", step.name, ...(step.mac ? ["address", step.mac] : []), "type", "bridge"],
+        ["ip", "link", "set", step.name, "mtu", String(step.mtu)],
       ];
     case "tap.add":
       return [
-        ["tuntap", "add", step.name, "mode", "tap", "user", String(step.uid), "vnet_hdr"],
-        ["link", "set", step.name, "mtu", String(step.mtu)],
+        ["ip", "tuntap", "add", step.name, "mode", "tap", "user", String(step.uid), "vnet_hdr"],
+        ["ip", "link", "set", step.name, "mtu", String(step.mtu)],
       ];
+    case "park.add":
+      return [["ip", "link", "add", step.name, "address", step.mac, "type", step.kind]];
+    case "macvlan.add": {
+      const kind = step.tap ? "macvtap" : "macvlan";
+      const over = ["link", step.lower, "name", step.name, "address", step.mac];
+      return [["ip", "link", "add", ...over, "type", kind, "mode", step.mode]];
+    }
+    case "link.set":
+      return linkCommands(step.name, step.changes);
+    case "link.delete":
+      return [["ip", "link", "delete", step.name]];
     case "address.add":
       return [
-        ["address", "add", step.address, "dev", step.link, ...(step.address.includes(":") ? ["nodad"] : [])],
+        [
+          "ip",
+          "address",
+          "add",
+          step.address,
+          "dev",
+          step.link,
+          ...(step.address.includes(":") ? ["nodad"] : []),
+        ],
       ];
-    case "link.set": {
-      const { master, up } = step.changes;
-      return [["link", "set", step.name, ...(master ? ["master", master] : []), ...(up ? ["up"] : [])]];
-    }
+    case "address.delete":
+      return [["ip", "address", "delete", step.address, "dev", step.link]];
+    case "route.delete":
+      return [["ip", "route", "delete", step.route.destination, "dev", step.route.link]];
+    case "neighbour.add":
+      return [["ip", "neigh", "replace", step.ip, "lladdr", step.mac, "dev", step.link, "nud", "permanent"]];
+    case "fdb.add":
+      return [["bridge", "fdb", "replace", step.mac, "dev", step.port, "master", "static"]];
+    case "redirect.set":
+      // The simplest that joins the two: without what stays local.
+      return [
+        ["tc", "qdisc", "add", "dev", step.link, "ingress"],
+        [
+          ...(["tc", "filter", "add", "dev", step.link, "parent", "ffff:", "protocol", "all"] as const),
+          ...["u32", "match", "u32", "0", "0", "action", "mirred", "egress", "redirect", "dev"],
+          step.redirect.to,
+        ],
+      ];
+    case "sysctl.set":
+      return [["sysctl", "-qw", `${step.key}=${step.value}`]];
     default:
       return [];
   }
 }
 
-function sysctlOf({ key, value }: { readonly key: string; readonly value: string }): string {
-  return `${key}=${value}`;
+function linkCommands(name: string, { rename, mac, mtu, master, up, port }: LinkChanges): readonly Command[] {
+  const link = rename ?? name;
+  const words = [
+    ...(mac ? ["address", mac] : []),
+    ...(mtu ? ["mtu", String(mtu)] : []),
+    ...(master ? ["master", master] : []),
+    ...(up ? ["up"] : []),
+  ];
+  const flags = [
+    ...(port?.learning === undefined ? [] : ["learning", onOff(port.learning)]),
+    ...(port?.neighbourSuppression === undefined ? [] : ["neigh_suppress", onOff(port.neighbourSuppression)]),
+  ];
+  return [
+    ...(rename ? [["ip", "link", "set", name, "name", rename] as const] : []),
+    ...(words.length > 0 ? [["ip", "link", "set", link, ...words] as const] : []),
+    ...(flags.length > 0 ? [["bridge", "link", "set", "dev", link, ...flags] as const] : []),
+  ];
+}
+
+function onOff(value: boolean): string {
+  return value ? "on" : "off";
 }
 
 /** Not by a pipe: `nft -f -` cannot open the sockets that Node's pipes are. */

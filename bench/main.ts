@@ -25,7 +25,11 @@ interface Scenario {
 
 /** A new scenario is a file that exports `run` and a line here. */
 const SCENARIOS: Readonly<Record<string, Scenario>> = {
-  phase1: { nics: 50, run: async (options) => ({ ...(await (await import("./phase1.ts")).run(options)) }) },
+  phase1: {
+    nics: 50,
+    run: async (options) => ({ ...(await (await import("./phase1.ts")).runAny(options)) }),
+    render: renderPhase1,
+  },
   dhcp: { nics: 1, run: async (options) => (await import("./dhcp.ts")).run(options) },
   apply: { nics: 9, run: async (options) => ({ ...(await (await import("./apply.ts")).run(options)) }) },
   datapath: {
@@ -53,6 +57,34 @@ export async function runBench(
   const report = await found.run({ ...options, nics: options.nics ?? found.nics });
   if (output === "json") return `${JSON.stringify(report, null, 2)}\n`;
   return found.render === undefined ? renderReport(report) : await found.render(report);
+}
+
+/** Of several bindings a table, of one its figures. */
+async function renderPhase1(report: Report): Promise<string> {
+  const of = report["of"] as readonly Report[] | undefined;
+  if (of === undefined) return renderReport(report);
+  const columns = [
+    "binding",
+    "p50Ms",
+    "p95Ms",
+    "minMs",
+    "cpuMsPerNic",
+    "againP50Ms",
+    "batchedProcessesP50Ms",
+    "separateProcessesP50Ms",
+    "kubevirtMs",
+  ];
+  const rows = [columns, ...of.map((one) => columns.map((key) => String(one[key] ?? "")))];
+  const widths = columns.map((_, i) => Math.max(...rows.map((row) => row[i]?.length ?? 0)));
+  return rows
+    .map(
+      (row) =>
+        `${row
+          .map((cell, i) => cell.padEnd(widths[i] ?? 0))
+          .join("  ")
+          .trimEnd()}\n`,
+    )
+    .join("");
 }
 
 /** `p50Ms` becomes `p50  1.9 ms`: the unit is the key's last word. */

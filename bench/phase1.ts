@@ -10,7 +10,8 @@ import { join } from "node:path";
 import { type NodeNet, startNodeNet } from "../src/apps/node/net.ts";
 import type { WireRequest } from "../src/apps/node/net-worker.ts";
 import type { Ip } from "../src/base/ip.ts";
-import { TYPICAL_FEATURES } from "../src/plan/host-features.ts";
+import { registry } from "../src/bindings/index.ts";
+import type { HostFeatures } from "../src/plan/host-features.ts";
 import type { Step } from "../src/plan/step.ts";
 import { runBatched, runSeparately } from "./baseline.ts";
 import { KUBEVIRT } from "./kubevirt.ts";
@@ -46,22 +47,36 @@ export interface Phase1Report {
   /** In this run, `nft -f`, `ip -batch` and `sysctl`. */
   readonly batchedProcessesP50Ms: number;
   readonly batchedProcesses: number;
-  /** Not of this run. */
-  readonly kubevirtMs: number;
-  readonly kubevirtCpuMs: number;
+  /** Not of this run; absent where there is no figure. */
+  readonly kubevirtMs?: number | string;
+  readonly kubevirtCpuMs?: number;
 }
 
 const WARM_UP = 20;
 const BASELINES = 12;
 
-export async function run({ binding, nics }: Phase1Options): Promise<Phase1Report> {
+export interface AllBindings {
+  readonly name: "phase1 of all bindings";
+  readonly of: readonly Phase1Report[];
+}
+
+/** @param options `all` as the binding: one after the other */
+export async function runAny(options: Phase1Options): Promise<Phase1Report | AllBindings> {
+  if (options.binding !== "all") return run(options);
+  const of: Phase1Report[] = [];
+  for (const { bindingName } of registry.all) of.push(await run({ ...options, binding: bindingName }));
+  return { name: "phase1 of all bindings", of };
+}
+
+async function run({ binding, nics }: Phase1Options): Promise<Phase1Report> {
   const net = startNodeNet();
   const folder = mkdtempSync(join(tmpdir(), "podtap-bench-"));
   const names = Array.from({ length: WARM_UP + nics + 2 * BASELINES }, (_, i) => `ptb${process.pid}-${i}`);
   try {
     await net.call("warmUp", {});
+    const features = await net.call("hostFeatures", {});
     for (const [i, name] of names.entries()) await makePod(net, name, i, join(folder, name));
-    const request = (name: string): WireRequest => wireRequest(name, binding, join(folder, name));
+    const request = (name: string): WireRequest => wireRequest(name, binding, join(folder, name), features);
     const warmUp: number[] = [];
     for (const name of names.slice(0, WARM_UP)) warmUp.push(await wire(net, request(name)));
     const measured = names.slice(WARM_UP, WARM_UP + nics);
@@ -108,8 +123,7 @@ export async function run({ binding, nics }: Phase1Options): Promise<Phase1Repor
       separateProcesses: separate.processes,
       batchedProcessesP50Ms: batched.ms,
       batchedProcesses: batched.processes,
-      kubevirtMs: KUBEVIRT.phase1Ms,
-      kubevirtCpuMs: KUBEVIRT.phase1CpuMs,
+      ...KUBEVIRT.phase1[binding],
     };
   } finally {
     for (const name of names) await net.deleteNetns(pathOf(name)).catch(() => undefined);
@@ -132,14 +146,14 @@ async function stepsFor(net: NodeNet, request: WireRequest): Promise<readonly St
   return result.value.steps;
 }
 
-function wireRequest(name: string, binding: string, stateDir: string): WireRequest {
+function wireRequest(name: string, binding: string, stateDir: string, features: HostFeatures): WireRequest {
   return {
     netns: pathOf(name),
     stateDir,
     input: {
       vmi: sampleVmi(name, binding),
       resolver: { nameservers: ["10.96.0.10" as Ip], searchDomains: ["default.svc.cluster.local"] },
-      host: { runtimeUid: 107, features: TYPICAL_FEATURES, inbound: "declared" },
+      host: { runtimeUid: 107, features, inbound: "declared" },
       queues: 0,
     },
   };

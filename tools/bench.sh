@@ -6,8 +6,8 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 export PATH="$PWD/node_modules/.bin:$PATH"
 
-rounds=${BENCH_ROUNDS:-5} many=1000
-if [ "${1:-}" = --quick ]; then rounds=1 many=100; fi
+rounds=${BENCH_ROUNDS:-5} many=1000 quick=
+if [ "${1:-}" = --quick ]; then rounds=1 many=100 quick='--quick --rounds 6'; fi
 [ "$(id -u)" = 0 ] || { echo "bench: making network namespaces needs root; try: sudo make bench" >&2; exit 3; }
 
 results=.cache/bench
@@ -33,10 +33,12 @@ done
 # Long, and once is enough to see whether it is flat.
 rounds=1
 measure phase1-many 1 phase1 --nics "$many"
+measure phase1-all 1 phase1 --binding all --nics 50
+measure datapath 1 datapath $quick
 
 if [ "${1:-}" = --quick ]; then
   node tools/render-benchmarks.ts "$results"
 else
-  node tools/render-benchmarks.ts "$results" docs/benchmarks.md
-  echo "written: docs/benchmarks.md" >&2
+  node tools/render-benchmarks.ts "$results" docs/benchmarks.md docs/benchmarks-datapath.md
+  echo "written: docs/benchmarks.md, docs/benchmarks-datapath.md" >&2
 fi

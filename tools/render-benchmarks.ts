@@ -9,11 +9,12 @@ import { execFileSync } from "node:child_process";
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { cpus, release, totalmem } from "node:os";
 import { join } from "node:path";
+import { type DatapathReport, renderDatapath } from "../bench/datapath/report.ts";
 import { quantile } from "../bench/statistics.ts";
 
 const BEGIN = "<!-- figures: written by tools/bench.sh -->";
 const END = "<!-- end of figures -->";
-const [, , results = ".cache/bench", file] = process.argv;
+const [, , results = ".cache/bench", file, datapathFile] = process.argv;
 
 type Report = Readonly<Record<string, unknown>>;
 
@@ -147,14 +148,20 @@ for (const name of readdirSync(results).toSorted()) {
     reports.set(scenario, [...(reports.get(scenario) ?? []), JSON.parse(text) as Report]);
 }
 
-const text = render();
-if (file === undefined) process.stdout.write(text);
-else {
-  const page = readFileSync(file, "utf8");
-  const begin = page.indexOf(BEGIN);
-  const end = page.indexOf(END);
-  if (begin < 0 || end < begin) throw new Error(`${file} lacks ${BEGIN} … ${END}`);
-  writeFileSync(file, `${page.slice(0, begin + BEGIN.length)}\n${text}${page.slice(end)}`);
+put(file, render());
+const datapath = reports.get("datapath")?.at(-1) as DatapathReport | undefined;
+if (datapath !== undefined) put(datapathFile, `\n${machine()}\n\n${renderDatapath(datapath)}`);
+
+function put(page: string | undefined, text: string): void {
+  if (page === undefined) {
+    process.stdout.write(text);
+    return;
+  }
+  const whole = readFileSync(page, "utf8");
+  const begin = whole.indexOf(BEGIN);
+  const end = whole.indexOf(END);
+  if (begin < 0 || end < begin) throw new Error(`${page} lacks ${BEGIN} … ${END}`);
+  writeFileSync(page, `${whole.slice(0, begin + BEGIN.length)}\n${text}${whole.slice(end)}`);
 }
 
 function render(): string {
@@ -167,6 +174,30 @@ ${machine()}
 ${lines.join("\n")}
 
 ${verdict()}
+${byBinding()}`;
+}
+
+/** Phase 1 of each binding, in one run. */
+function byBinding(): string {
+  const of = (reports.get("phase1-all")?.at(-1)?.["of"] ?? []) as readonly Report[];
+  if (of.length === 0) return "";
+  const columns = [
+    ["binding", "binding"],
+    ["p50Ms", "p50 ms"],
+    ["minMs", "fastest"],
+    ["p95Ms", "p95"],
+    ["againP50Ms", "again, nothing to do"],
+    ["batchedProcessesP50Ms", "by few processes"],
+    ["separateProcessesP50Ms", "by a process a step"],
+    ["kubevirtMs", `${KUBEVIRT}, ms`],
+  ] as const;
+  const row = (cells: readonly unknown[]): string => `| ${cells.map((cell) => cell ?? "").join(" | ")} |`;
+  return `
+Phase 1 of one NIC by binding, 50 of each, in one run:
+
+${row(columns.map(([, head]) => head))}
+${row(columns.map(() => "---"))}
+${of.map((one) => row(columns.map(([key]) => one[key]))).join("\n")}
 `;
 }
 

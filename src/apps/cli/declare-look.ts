@@ -183,7 +183,7 @@ function declareBench(program: Command, run: Run): void {
         "phase1: privileged wiring; datapath: latency and throughput of every binding; dhcp: leases at the guest's door; apply: until QEMU runs; memory: beside QEMU",
       )
       .description("measure on this machine; nothing is quoted that was not measured (root)")
-      .option("--binding <name>", "binding to measure", DEFAULT_SETTINGS.defaultBinding)
+      .option("--binding <name>", "binding to measure; of phase1 also all", DEFAULT_SETTINGS.defaultBinding)
       .option("--nics <count>", "how many NICs; of apply and memory, how many VMs", wholeNumber)
       .addOption(new Option("--duration <duration>", "how long, where that applies").argParser(duration))
       .option("--rounds <count>", "of datapath: how many interleaved rounds", wholeNumber)
