@@ -19,6 +19,7 @@ import { inNetns, openNetns } from "./netns.ts";
 import { readNftGeneration } from "./nfnetlink.ts";
 import { nftTables, readNftCounters, readNftTables } from "./nft-tables.ts";
 import { deleteRedirect, readRedirects, setRedirect } from "./redirect.ts";
+import { resolveNeighbours } from "./resolve-neighbours.ts";
 import { addRoute, deleteRoute, readRoutes } from "./routes.ts";
 import { openRtnetlink, type Rtnetlink } from "./rtnetlink.ts";
 import { readSysctl, writeSysctl } from "./sysctl.ts";
@@ -48,7 +49,7 @@ export function openKernel(path: string): OpenKernel {
     readLinks: () => readLinks(rtnetlink),
     readRoutes: (links) => readRoutes(rtnetlink, links),
     readNeighbours: () => readNeighbours(rtnetlink),
-    resolveNeighbours: () => [],
+    resolveNeighbours: (link, ips) => inside(() => resolveNeighbours(rtnetlink, link, ips)),
     readFdb: () => readFdb(rtnetlink),
     readRedirects: (links) => readRedirects(rtnetlink, links),
     readSysctl: (key) => inside(() => readSysctl(key)),

@@ -66,7 +66,11 @@ export function addMacvlan(rtnetlink: Rtnetlink, step: StepOf<"macvlan.add">): v
   const there = findOwn(rtnetlink, name, kind, operation);
   if (there === undefined) {
     const index = needLink(rtnetlink, lower, `${operation} ${name} on`).index;
-    make(rtnetlink, name, encodeNewMacvlan({ kind, name, lower: index, mode, mac, mtu }), operation);
+    const payload = encodeNewMacvlan({ kind, name, lower: index, mode, mac, mtu });
+    // In this mode the lower link's MAC is taken, whatever was asked for; a change of it changes both, and the
+    // kernel gives the lower its own back when the macvlan goes (macvlan_port_destroy).
+    const mend = mode === "passthru" ? [settingsOf(name, { mac }, operation)] : [];
+    make(rtnetlink, name, payload, operation, ...mend);
     return;
   }
   if (there.macvlan?.mode !== mode) {

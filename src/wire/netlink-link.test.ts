@@ -10,7 +10,10 @@ import {
   encodeLinkQuestion,
   encodeLinkSettings,
   encodeNewBridge,
+  encodeNewMacvlan,
+  encodeNewPlainLink,
   encodeNewVeth,
+  encodePortFlags,
 } from "./netlink-link.ts";
 
 /** RTM_NEWLINK of a tap (user 107, multi_queue, port of link 2) as Linux 6.18 sent it; deflated, it is long. */
@@ -95,6 +98,48 @@ test("a new bridge and a new veth have their kind and data", () => {
   );
   assert.ok(Buffer.from(veth).includes(Buffer.from(attribute(28, Uint8Array.of(7, 0, 0, 0)))));
   assert.ok(Buffer.from(veth).includes("veth1\0"));
+});
+
+test("a new macvlan has its lower link, mode, MAC and MTU", () => {
+  for (const mode of ["bridge", "private", "vepa", "passthru"] as const) {
+    const link = {
+      kind: "macvtap",
+      name: "tap0",
+      lower: 7,
+      mode,
+      mac: "02:00:00:00:00:01" as Mac,
+      mtu: 1400,
+    } as const;
+    const payload = encodeNewMacvlan(link);
+    const { type, name, mac, mtu, macvlan } = decodeLink(payload);
+    assert.deepEqual(
+      { type, name, mac, mtu, macvlan },
+      { type: "macvtap", name: "tap0", mac: link.mac, mtu: 1400, macvlan: { mode } },
+    );
+    assert.ok(Buffer.from(payload).includes(Buffer.from(attribute(5, Uint8Array.of(7, 0, 0, 0)))));
+  }
+});
+
+test("a new dummy has its kind", () => {
+  const { type, name, mtu } = decodeLink(
+    encodeNewPlainLink("dummy", { name: "eth0", mac: "02:00:00:00:00:01" as Mac, mtu: 1400 }),
+  );
+  assert.deepEqual({ type, name, mtu }, { type: "dummy", name: "eth0", mtu: 1400 });
+});
+
+test("of a port's flags only those named are told", () => {
+  const data = (flags: object) => Buffer.from(encodePortFlags("tap0", flags));
+  const [learning, suppression] = [u8Attribute(8, 0), u8Attribute(32, 1)].map((one) => Buffer.from(one));
+  assert.ok(data({ learning: false }).includes(learning as Buffer));
+  assert.ok(!data({ learning: false }).includes(suppression as Buffer));
+  assert.ok(data({ neighbourSuppression: true }).includes(suppression as Buffer));
+  assert.deepEqual(
+    decodeLink(encodePortFlags("tap0", { learning: false, neighbourSuppression: true })).port,
+    {
+      learning: false,
+      neighbourSuppression: true,
+    },
+  );
 });
 
 test("questions name one link or none", () => {

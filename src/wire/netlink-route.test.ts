@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { decodeRoute } from "./netlink-route.ts";
+import fc from "fast-check";
+import { type Cidr, type Ip, ipFromBytes, toCidr } from "../base/ip.ts";
+import { decodeRoute, encodeRoute, encodeRouteDeletion, type RouteInfo } from "./netlink-route.ts";
 
 /** As Linux 6.18 dumped them. */
 const told = (text: string) => decodeRoute(Uint8Array.from(Buffer.from(text, "hex")));
@@ -54,4 +56,47 @@ test("routes of other tables, local, cloned and unreachable ones are left out", 
   const otherFamily = changed(0, "1c");
   for (const route of [otherTable, local, unreachable, cloned, otherFamily])
     assert.deepEqual(told(route), []);
+});
+
+test("routes of both families come back as they were", () => {
+  const bytes = (length: number) => fc.uint8Array({ minLength: length, maxLength: length }).map(ipFromBytes);
+  const optional = <T extends object>(value: fc.Arbitrary<T>) => fc.oneof(fc.constant({}), value);
+  const route = fc.constantFrom(4, 16).chain((length) =>
+    fc
+      .tuple(
+        fc.tuple(bytes(length), fc.integer({ min: 1, max: length * 8 })),
+        fc.integer({ min: 1, max: 0x7fffffff }),
+        optional(fc.oneof(bytes(4), bytes(16)).map((gateway) => ({ gateway }))),
+        optional(bytes(length).map((source) => ({ source }))),
+        optional(fc.integer({ min: 1, max: 0xffffffff }).map((metric) => ({ metric }))),
+        optional(fc.integer({ min: 68, max: 65535 }).map((mtu) => ({ mtu }))),
+        optional(fc.constant({ onLink: true as const })),
+      )
+      .map(([[ip, prefix], link, ...rest]): RouteInfo => {
+        return Object.assign({ destination: toCidr(ip, prefix), link }, ...rest);
+      }),
+  );
+  fc.assert(
+    fc.property(route, (wanted) => {
+      assert.deepEqual(decodeRoute(encodeRoute(wanted)), [wanted]);
+    }),
+  );
+});
+
+test("a multipath route comes back with its hops' shares and order", () => {
+  const destination = "0.0.0.0/0" as Cidr;
+  const hops = [
+    { gateway: "10.9.0.2" as Ip, link: 2, weight: 1 },
+    { gateway: "fe80::3" as Ip, link: 3, weight: 256, onLink: true as const },
+  ];
+  const route = { destination, link: 2, metric: 7 };
+  assert.deepEqual(decodeRoute(encodeRoute(route, hops)), [
+    { destination, metric: 7, gateway: "10.9.0.2", link: 2, hops },
+    { destination, metric: 7, gateway: "fe80::3", link: 3, onLink: true, hops },
+  ]);
+});
+
+test("a deletion is for a route of any scope and of any origin", () => {
+  const payload = encodeRouteDeletion({ destination: "10.9.0.0/24" as Cidr, link: 2 });
+  assert.deepEqual([payload[5], payload[6]], [0, 255]);
 });

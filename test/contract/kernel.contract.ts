@@ -9,7 +9,9 @@ import type { Cidr, Ip } from "../../src/base/ip.ts";
 import { BRIDGE_MAC, type Mac } from "../../src/base/mac.ts";
 import { LINK_MARK } from "../../src/base/names.ts";
 import type { NftTable } from "../../src/nft/model.ts";
-import type { ObservedLink } from "../../src/plan/observed.ts";
+import { type HostFeatures, TYPICAL_FEATURES } from "../../src/plan/host-features.ts";
+import type { ObservedLink, ObservedRoute } from "../../src/plan/observed.ts";
+import { redirectDigest } from "../../src/plan/redirect-digest.ts";
 import type { Step } from "../../src/plan/step.ts";
 
 /** What CNI left in the namespace before each case: the link `eth0`, up, not podtap's. */
@@ -25,11 +27,18 @@ export const POD_NIC = {
 export interface ContractOptions {
   /** Precedes every test's name. */
   readonly label: string;
+  /** Of the kernel under test; what it lacks is expected to be refused. */
+  readonly features?: HostFeatures;
   readonly skip?: string | false;
   open(t: TestContext): Kernel;
 }
 
-export function kernelContract({ label, skip = false, open }: ContractOptions): void {
+export function kernelContract({
+  label,
+  skip = false,
+  features = TYPICAL_FEATURES,
+  open,
+}: ContractOptions): void {
   const contract = (name: string, body: (kernel: Kernel) => void): void => {
     test(`${label}: ${name}`, { skip }, (t) => body(open(t)));
   };
@@ -198,6 +207,303 @@ export function kernelContract({ label, skip = false, open }: ContractOptions): 
     kernel.run({ op: "address.delete", link: "nowhere", address: "10.0.2.1/24" as Cidr });
   });
 
+  contract("addresses are listed in the kernel's order", (kernel) => {
+    kernel.run(bridge);
+    const added = ["fd10::1/64", "10.1.0.1/24", "fe80::1/64", "10.1.0.2/24", "fd10::2/64", "fe80::2/64"];
+    for (const address of added as Cidr[]) kernel.run({ op: "address.add", link: "k6t-eth0", address });
+    assert.deepEqual(linkOf(kernel, "k6t-eth0").addresses, [
+      ...["10.1.0.1/24", "10.1.0.2/24"],
+      ...["fd10::2/64", "fd10::1/64", "fe80::2/64", "fe80::1/64"],
+    ]);
+  });
+
+  contract("an IPv4 network's first address takes the others of it along", (kernel) => {
+    kernel.run(bridge);
+    const added = ["10.1.0.1/24", "10.1.0.2/24", "10.1.0.3/16"] as string[] as Cidr[];
+    for (const address of added) kernel.run({ op: "address.add", link: "k6t-eth0", address });
+    kernel.run({ op: "address.delete", link: "k6t-eth0", address: "10.1.0.1/24" as Cidr });
+    assert.deepEqual(linkOf(kernel, "k6t-eth0").addresses, ["10.1.0.3/16"]);
+  });
+
+  contract("a point-to-point address has its other end", (kernel) => {
+    const pair = { link: "eth0", address: "10.3.0.2/32" as Cidr, peer: "10.3.0.1" as Ip };
+    kernel.run({ op: "address.add", ...pair });
+    assert.deepEqual(linkOf(kernel, "eth0").peers, { "10.3.0.2/32": "10.3.0.1" });
+    assert.ok(routesTo(kernel, "10.3.0.1/32")[0]?.fromAddress);
+    kernel.run({ op: "address.delete", ...pair });
+    assert.equal(linkOf(kernel, "eth0").peers, undefined);
+    assert.deepEqual(plannedAddresses(linkOf(kernel, "eth0")), POD_NIC.addresses);
+  });
+
+  contract("a park is made with our mark, down, and once", (kernel) => {
+    for (const kind of ["bridge", "dummy"] as const) {
+      const park = { op: "park.add", name: `park-${kind}`, kind, mac: OTHER_MAC, mtu: 1450 } as const;
+      if (kind === "dummy" && !features.dummy) {
+        refused(kernel, park, "PT-KERNEL-95");
+        continue;
+      }
+      kernel.run(park);
+      const made = linkOf(kernel, park.name);
+      const { type, mac, mtu, alias, up } = made;
+      assert.deepEqual({ type, mac, mtu, alias, up }, { ...LIKE_PARK, type: kind });
+      kernel.run({ op: "address.add", link: park.name, address: "10.9.9.9/24" as Cidr });
+      assert.ok(!kernel.readRoutes().some(({ link }) => link === park.name));
+      kernel.run({ ...park, mtu: 1400, mac: BRIDGE_MAC });
+      assert.deepEqual(linkOf(kernel, park.name), {
+        ...made,
+        addresses: ["10.9.9.9/24"],
+        mtu: 1400,
+        mac: BRIDGE_MAC,
+      });
+      refused(kernel, { ...tap, name: park.name }, "PT-KERNEL-17");
+      kernel.run({ op: "link.delete", name: park.name });
+    }
+    refused(
+      kernel,
+      { op: "park.add", name: "eth0", kind: "bridge", mac: OTHER_MAC, mtu: 1450 },
+      "PT-KERNEL-17",
+    );
+  });
+
+  contract("a macvlan or macvtap is made over a link, in its mode, and once", (kernel) => {
+    for (const tap of features.macvtap ? [false, true] : []) {
+      for (const mode of ["bridge", "private", "vepa", "passthru"] as const) {
+        const step = {
+          op: "macvlan.add",
+          name: "mv0",
+          lower: "eth0",
+          mode,
+          tap,
+          mac: OTHER_MAC,
+          mtu: 1400,
+        } as const;
+        kernel.run(step);
+        const made = linkOf(kernel, "mv0");
+        const { type, mac, mtu, alias, up, macvlan } = made;
+        assert.deepEqual(
+          { type, mac, mtu, alias, up, macvlan },
+          { ...LIKE_PARK, type: tap ? "macvtap" : "macvlan", mtu: 1400, macvlan: { mode } },
+        );
+        kernel.run({ ...step, mtu: 1300 });
+        assert.deepEqual(linkOf(kernel, "mv0"), { ...made, mtu: 1300 });
+        assert.equal(linkOf(kernel, "eth0").mac, mode === "passthru" ? OTHER_MAC : POD_NIC.mac);
+        refused(kernel, { ...step, mode: mode === "vepa" ? "private" : "vepa" }, "PT-KERNEL-17");
+        refused(kernel, { ...step, tap: !tap }, "PT-KERNEL-17");
+        refused(kernel, { ...step, name: "mv1", lower: "nowhere" }, "PT-KERNEL-19");
+        refused(kernel, { ...step, name: "mv1", mtu: 9000 }, "PT-KERNEL-22");
+        kernel.run({ op: "link.delete", name: "mv0" });
+        assert.equal(linkOf(kernel, "eth0").mac, POD_NIC.mac);
+      }
+    }
+  });
+
+  contract("a port has its flags from when it joins, and loses them when it leaves", (kernel) => {
+    kernel.run(bridge, tap);
+    assert.equal(linkOf(kernel, "tap0").port, undefined);
+    const flags = { learning: false, neighbourSuppression: true };
+    kernel.run({ op: "link.set", name: "tap0", changes: { master: "k6t-eth0", up: true, port: flags } });
+    assert.deepEqual(linkOf(kernel, "tap0").port, flags);
+    assert.ok(linkOf(kernel, "tap0").up);
+    kernel.run({ op: "link.set", name: "tap0", changes: { port: { learning: true } } });
+    assert.deepEqual(linkOf(kernel, "tap0").port, { learning: true, neighbourSuppression: true });
+    kernel.run({ op: "link.set", name: "tap0", changes: { master: null, port: flags } });
+    assert.equal(linkOf(kernel, "tap0").port, undefined);
+    kernel.run({ op: "link.set", name: "tap0", changes: { master: "k6t-eth0" } });
+    assert.deepEqual(linkOf(kernel, "tap0").port, { learning: true, neighbourSuppression: false });
+  });
+
+  contract("a port is renamed, joined and given its flags at once", (kernel) => {
+    kernel.run(bridge);
+    const changes = { rename: "eth0-nic", mac: OTHER_MAC, master: "k6t-eth0", port: { learning: false } };
+    kernel.run({ op: "link.set", name: "eth0", changes });
+    const port = linkOf(kernel, "eth0-nic");
+    assert.deepEqual(
+      { mac: port.mac, master: port.master, port: port.port, up: port.up },
+      {
+        mac: OTHER_MAC,
+        master: "k6t-eth0",
+        port: { learning: false, neighbourSuppression: false },
+        up: true,
+      },
+    );
+  });
+
+  contract("flags are for ports", (kernel) => {
+    refused(kernel, { op: "link.set", name: "eth0", changes: { port: { learning: false } } }, "PT-KERNEL-95");
+    refused(kernel, { op: "fdb.add", port: "eth0", mac: OTHER_MAC }, "PT-KERNEL-22");
+    refused(kernel, { op: "fdb.add", port: "nowhere", mac: OTHER_MAC }, "PT-KERNEL-19");
+    kernel.run({ op: "fdb.delete", port: "nowhere", mac: OTHER_MAC });
+    kernel.run({ op: "fdb.delete", port: "eth0", mac: OTHER_MAC });
+  });
+
+  contract("static forwarding entries come, stay, and go with their port", (kernel) => {
+    kernel.run(bridge, tap, { op: "link.set", name: "tap0", changes: { master: "k6t-eth0" } });
+    assert.deepEqual(kernel.readFdb(), []);
+    const entry = { port: "tap0", mac: OTHER_MAC };
+    kernel.run({ op: "fdb.add", ...entry }, { op: "fdb.add", ...entry });
+    assert.deepEqual(kernel.readFdb(), [entry]);
+    kernel.run({ op: "fdb.delete", ...entry }, { op: "fdb.delete", ...entry });
+    assert.deepEqual(kernel.readFdb(), []);
+    kernel.run({ op: "fdb.add", ...entry }, { op: "link.set", name: "tap0", changes: { rename: "tap1" } });
+    assert.deepEqual(kernel.readFdb(), [{ ...entry, port: "tap1" }]);
+    kernel.run({ op: "link.set", name: "tap1", changes: { master: null } });
+    assert.deepEqual(kernel.readFdb(), []);
+  });
+
+  contract(
+    "permanent neighbours of both families, until their link goes down or changes its MAC",
+    (kernel) => {
+      const two = [
+        { link: "eth0", ip: "169.254.1.1" as Ip, mac: OTHER_MAC },
+        { link: "eth0", ip: "fd00::1" as Ip, mac: OTHER_MAC },
+      ] as const;
+      const add = (): void => kernel.run(...two.map((one) => ({ op: "neighbour.add" as const, ...one })));
+      const seen = () => kernel.readNeighbours().toSorted((a, b) => a.ip.localeCompare(b.ip));
+      assert.deepEqual(seen(), []);
+      add();
+      add();
+      assert.deepEqual(
+        seen(),
+        two.map((one) => ({ ...one, permanent: true })),
+      );
+      kernel.run({ op: "neighbour.add", ...two[0], mac: BRIDGE_MAC });
+      assert.equal(seen()[0]?.mac, BRIDGE_MAC);
+      for (const { link, ip } of [...two, ...two]) kernel.run({ op: "neighbour.delete", link, ip });
+      assert.deepEqual(seen(), []);
+      add();
+      kernel.run({ op: "link.set", name: "eth0", changes: { mac: BRIDGE_MAC } });
+      assert.deepEqual(seen(), []);
+      add();
+      kernel.run({ op: "link.set", name: "eth0", changes: { up: false } });
+      assert.deepEqual(seen(), []);
+      refused(kernel, { op: "neighbour.add", ...two[0], link: "nowhere" }, "PT-KERNEL-19");
+      kernel.run({ op: "neighbour.delete", ...two[0], link: "nowhere" });
+    },
+  );
+
+  contract("whoever is silent is no neighbour", (kernel) => {
+    assert.deepEqual(
+      kernel.resolveNeighbours("eth0", ["10.244.0.77", "fd00:10:244::77"] as string[] as Ip[]),
+      [],
+    );
+    assert.deepEqual(kernel.resolveNeighbours("eth0", []), []);
+  });
+
+  contract("routes of all kinds come and go, each asked for twice", (kernel) => {
+    const before = kernel.readRoutes();
+    const kinds = [
+      { destination: "192.0.2.0/24", link: "eth0", source: "10.244.0.5" },
+      { destination: "169.254.1.1/32", link: "eth0" },
+      { destination: "198.51.100.0/24", gateway: "169.254.1.1", link: "eth0", mtu: 1400 },
+      { destination: "198.51.100.0/24", gateway: "10.244.0.9", link: "eth0", metric: 50 },
+      { destination: "203.0.113.0/24", gateway: "172.16.0.1", link: "eth0", onLink: true },
+      { destination: "203.0.114.0/24", gateway: "fe80::9", link: "eth0" },
+      { destination: "fd77::/64", gateway: "fd00:10:244::9", link: "eth0", metric: 2000 },
+      { destination: "fd78::/64", gateway: "fe80::9", link: "eth0", metric: 1024 },
+      { destination: "fd79::/64", link: "eth0", metric: 1024 },
+      { destination: "fd80::/64", gateway: "fd99::1", link: "eth0", metric: 1024, onLink: true },
+    ] as unknown as readonly ObservedRoute[];
+    for (const route of [...kinds, ...kinds]) kernel.run({ op: "route.add", route });
+    const now = kernel.readRoutes();
+    for (const route of kinds) {
+      const same = now.filter((one) => one.destination === route.destination && one.metric === route.metric);
+      assert.deepEqual(same, [route]);
+    }
+    assert.equal(now.length, before.length + kinds.length);
+    for (const route of [...kinds, ...kinds].toReversed()) kernel.run({ op: "route.delete", route });
+    assert.deepEqual(kernel.readRoutes(), before);
+    kernel.run({ op: "route.delete", route: { ...kinds[0], link: "nowhere" } as ObservedRoute });
+    refused(
+      kernel,
+      { op: "route.add", route: { ...kinds[0], link: "nowhere" } as ObservedRoute },
+      "PT-KERNEL-19",
+    );
+  });
+
+  contract("a gateway must be reachable, a source one's own", (kernel) => {
+    const to = (rest: object): Step => ({
+      op: "route.add",
+      route: { destination: "192.0.2.0/24", link: "eth0", ...rest } as ObservedRoute,
+    });
+    refused(kernel, to({ gateway: "172.16.0.1" }), "PT-KERNEL-101");
+    refused(kernel, to({ source: "172.16.0.1" }), "PT-KERNEL-22");
+  });
+
+  contract("a multipath route comes and goes hop by hop, each with its share and place", (kernel) => {
+    for (const [destination, prefix] of [
+      ["192.0.2.0/24", "10.244.0."],
+      ["fd77::/64", "fd00:10:244::"],
+    ] as const) {
+      const hops = [1, 2, 3].map((n) => ({ gateway: `${prefix}${n}` as Ip, link: "eth0", weight: 10 * n }));
+      const metric = 1024;
+      const routes = hops.map(({ weight: _, ...hop }) => ({
+        destination: destination as Cidr,
+        metric,
+        ...hop,
+        hops,
+      }));
+      for (const route of [...routes, ...routes]) kernel.run({ op: "route.add", route });
+      assert.deepEqual(routesTo(kernel, destination), routes);
+      const [first, second, third] = routes as readonly ObservedRoute[] as [
+        ObservedRoute,
+        ObservedRoute,
+        ObservedRoute,
+      ];
+      kernel.run({ op: "route.delete", route: second });
+      assert.deepEqual(
+        routesTo(kernel, destination).map(({ gateway }) => gateway),
+        [first.gateway, third.gateway],
+      );
+      for (const route of [first, first, third]) kernel.run({ op: "route.delete", route });
+      assert.deepEqual(routesTo(kernel, destination), []);
+      for (const route of [third, second, first]) kernel.run({ op: "route.add", route });
+      assert.deepEqual(routesTo(kernel, destination), routes);
+    }
+  });
+
+  contract("a link's routes go with its last address, and when it goes down", (kernel) => {
+    const of = (family: string) =>
+      kernel.readRoutes().filter(({ link, destination }) => link === "eth0" && destination.includes(family));
+    assert.equal(of(".").length, 2);
+    kernel.run({ op: "address.delete", link: "eth0", address: POD_NIC.addresses[0] as Cidr });
+    assert.deepEqual(of("."), []);
+    kernel.run({ op: "link.set", name: "eth0", changes: { up: false } });
+    assert.deepEqual(of(":"), []);
+    assert.deepEqual(linkOf(kernel, "eth0").addresses, []);
+  });
+
+  contract("a prefix route is the address's, and may be taken away from it", (kernel) => {
+    for (const destination of ["10.244.0.0/24", "fd00:10:244::/64"]) {
+      const [route] = routesTo(kernel, destination);
+      assert.ok(route?.fromAddress);
+      kernel.run({ op: "route.delete", route }, { op: "route.delete", route });
+      assert.deepEqual(routesTo(kernel, destination), []);
+    }
+  });
+
+  contract("what enters a link is redirected, otherwise, and no more", (kernel) => {
+    kernel.run(tap);
+    const [classifier = "bpf"] = features.classifiers;
+    const redirect = { to: "eth0", classifier, local: [{ family: 4, udpDestination: 67 }] } as const;
+    const read = () => kernel.readRedirects(["tap0", "eth0", "nowhere"]);
+    assert.deepEqual(read(), { tap0: null, eth0: null, nowhere: null });
+    kernel.run({ op: "redirect.set", link: "tap0", redirect });
+    const seen = { to: "eth0", classifier, digest: redirectDigest(redirect) };
+    assert.deepEqual(read(), { tap0: seen, eth0: null, nowhere: null });
+    kernel.run({ op: "redirect.set", link: "tap0", redirect: { ...redirect, local: [] } });
+    assert.notDeepEqual(read()["tap0"], seen);
+    kernel.run({ op: "link.set", name: "eth0", changes: { rename: "eth0-nic" } });
+    assert.equal(read()["tap0"]?.to, "eth0-nic");
+    kernel.run({ op: "redirect.delete", link: "tap0" }, { op: "redirect.delete", link: "tap0" });
+    assert.equal(read()["tap0"], null);
+    kernel.run({ op: "redirect.delete", link: "nowhere" });
+    refused(
+      kernel,
+      { op: "redirect.set", link: "tap0", redirect: { ...redirect, to: "nowhere" } },
+      "PT-KERNEL-19",
+    );
+  });
+
   contract("settings are written and read back, of the pod and of a link", (kernel) => {
     for (const value of ["1", "0", "1"]) {
       kernel.run({ op: "sysctl.set", key: "net/ipv4/ip_forward", value });
@@ -313,6 +619,13 @@ export function kernelContract({ label, skip = false, open }: ContractOptions): 
 
 const bridge = { op: "bridge.add", name: "k6t-eth0", mac: BRIDGE_MAC, mtu: 1450 } as const;
 const tap = { op: "tap.add", name: "tap0", uid: 107, multiQueue: false, mtu: 1450 } as const;
+
+const OTHER_MAC = "02:aa:bb:cc:dd:ee" as Mac;
+const LIKE_PARK = { mac: OTHER_MAC, mtu: 1450, alias: LINK_MARK, up: false };
+
+function routesTo(kernel: Kernel, destination: string): readonly ObservedRoute[] {
+  return kernel.readRoutes().filter((route) => route.destination === destination);
+}
 
 function table(family: "ip" | "ip6", rules: readonly string[] = ["counter name dropped drop"]): NftTable {
   const guest = family === "ip" ? "10.0.2.2" : "fd10:0:2::2";

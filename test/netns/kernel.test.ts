@@ -1,20 +1,23 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
-import { readdirSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { type TestContext, test } from "node:test";
 import { setImmediate } from "node:timers/promises";
 import { messageOf } from "../../src/base/errors.ts";
-import type { Cidr } from "../../src/base/ip.ts";
+import { type Cidr, eui64, type Ip } from "../../src/base/ip.ts";
+import { type Mac, macToBytes } from "../../src/base/mac.ts";
+import { hostFeatures, probeFeatures } from "../../src/linux/features.ts";
 import { type OpenKernel, openKernel } from "../../src/linux/kernel.ts";
 import type { NftTable } from "../../src/nft/model.ts";
 import { kernelContract, POD_NIC } from "../contract/kernel.contract.ts";
-import { connect, requires, type TestPod, testPod } from "../support/netns.ts";
+import { connect, eventually, requires, type TestPod, testPod } from "../support/netns.ts";
 
 const needs = requires("root", "ip", "nft", "tap");
 
 kernelContract({
   label: "real kernel",
   ...needs,
+  features: hostFeatures(),
   open: (t) => {
     const { kernel, pod } = open(t);
     cable(t, pod);
@@ -119,6 +122,97 @@ test("a dump is whole while others add and delete links", needs, async (t) => {
   }
   assert.equal(churn.exitCode, 0);
   assert.ok(dumps > 1);
+});
+
+test("neighbours answer at once, routers with their link-local address too", needs, async (t) => {
+  const { kernel, pod } = open(t);
+  const { mac } = await neighbour(t, pod, ["10.244.0.1/24", "fd00:10:244::1/64"]);
+  const linkLocal = eui64("fe80::" as Ip, macToBytes(mac));
+  const gateways = ["10.244.0.1", "fd00:10:244::1", "10.244.0.99"] as string[] as Ip[];
+  const asked = () =>
+    kernel
+      .resolveNeighbours("eth0", gateways)
+      .toSorted((a, b) => gateways.indexOf(b.ip) - gateways.indexOf(a.ip));
+  const known = [gateways[1], gateways[0], linkLocal];
+  const expected = known.map((ip) => ({ link: "eth0", ip, mac, permanent: false }));
+  assert.deepEqual(asked(), expected);
+  // Without podtap's own haste (nodad): it is still being proved unique.
+  pod.run("ip", "address", "add", "fd00:10:244::5/64", "dev", "eth0");
+  pod.run("ip", "address", "add", "10.244.0.5/24", "dev", "eth0");
+  assert.match(pod.run("ip", "-6", "address", "show", "dev", "eth0"), /fd00:10:244::5.*tentative/);
+  assert.deepEqual(asked(), expected);
+  assert.deepEqual(kernel.readNeighbours(), []);
+});
+
+test("a router that is known by its link-local address is found by it", needs, async (t) => {
+  const { kernel, pod } = open(t);
+  const { mac } = await neighbour(t, pod, ["fe80::53/64"]);
+  assert.deepEqual(kernel.resolveNeighbours("eth0", ["fe80::53" as Ip]), [
+    { link: "eth0", ip: "fe80::53", mac, permanent: false },
+  ]);
+});
+
+test("nobody is asked over a link that is down", needs, (t) => {
+  const { kernel, pod } = open(t);
+  const node = testPod(t, "node");
+  connect({ pod, link: "eth0", peer: node, peerLink: "veth0", peerAddresses: ["10.244.0.1/24"] });
+  pod.run("ip", "link", "set", "eth0", "down");
+  assert.deepEqual(kernel.resolveNeighbours("eth0", ["10.244.0.1" as Ip]), []);
+});
+
+test("iproute2 sees forwarding entries, neighbours and port flags as they were meant", needs, (t) => {
+  const { kernel, pod } = open(t);
+  kernel.run(
+    { op: "bridge.add", name: "br0", mtu: 1500 },
+    { op: "tap.add", name: "tap0", uid: 107, multiQueue: false, mtu: 1500 },
+    {
+      op: "link.set",
+      name: "tap0",
+      changes: { master: "br0", up: true, port: { learning: false, neighbourSuppression: true } },
+    },
+    { op: "fdb.add", port: "tap0", mac: "02:00:00:00:00:05" as Mac },
+    { op: "neighbour.add", link: "br0", ip: "10.0.0.5" as Ip, mac: "02:00:00:00:00:05" as Mac },
+  );
+  assert.match(pod.run("bridge", "fdb", "show", "dev", "tap0"), /02:00:00:00:00:05 master br0 static/);
+  assert.match(pod.run("ip", "neighbour"), /10.0.0.5 dev br0 lladdr 02:00:00:00:00:05 PERMANENT/);
+  assert.match(pod.run("bridge", "-d", "link", "show", "dev", "tap0"), /learning off .*neigh_suppress on/s);
+  pod.run("bridge", "fdb", "add", "02:00:00:00:00:06", "dev", "tap0", "master", "static");
+  pod.run("bridge", "fdb", "add", "02:00:00:00:00:07", "dev", "br0", "self", "permanent");
+  assert.deepEqual(
+    kernel
+      .readFdb()
+      .map(({ mac }) => mac)
+      .toSorted(),
+    ["02:00:00:00:00:05", "02:00:00:00:00:06"],
+  );
+});
+
+test("the kernel is asked what it can do, and nothing is left", needs, (t) => {
+  const features = probeFeatures();
+  assert.deepEqual(features, hostFeatures());
+  assert.doesNotMatch(readFileSync("/proc/net/dev", "utf8"), /probe/);
+  const { run } = testPod(t);
+  const can = (...command: readonly [string, ...string[]]): boolean => {
+    try {
+      run(...command);
+      return true;
+    } catch {
+      return false;
+    }
+  };
+  assert.equal(features.dummy, can("ip", "link", "add", "d0", "type", "dummy"));
+  run("ip", "link", "add", "br0", "type", "bridge");
+  assert.equal(features.macvtap, can("ip", "link", "add", "m0", "link", "br0", "type", "macvtap"));
+  const chain = "{ type filter hook egress device lo priority 0; }";
+  run("nft", "add table netdev t");
+  assert.equal(features.netdevEgress, can("nft", `add chain netdev t c ${chain}`));
+  assert.equal(features.vhostNet, existsSync("/dev/vhost-net"));
+  run("tc", "qdisc", "add", "dev", "lo", "clsact");
+  const redirect = ["action", "mirred", "egress", "redirect", "dev", "lo"];
+  const filter = ["filter", "add", "dev", "lo", "ingress"] as const;
+  assert.equal(features.classifiers.includes("matchall"), can("tc", ...filter, "matchall", ...redirect));
+  const all = ["match", "u32", "0", "0"];
+  assert.equal(features.classifiers.includes("u32"), can("tc", ...filter, "u32", ...all, ...redirect));
 });
 
 test("a digest is blind to counters, handles and the order of elements", needs, (t) => {
@@ -238,6 +332,30 @@ function cable(t: TestContext, pod: TestPod): void {
   for (const gateway of gateways) {
     pod.run("ip", gateway.includes(":") ? "-6" : "-4", "route", "add", "default", "via", gateway);
   }
+}
+
+/** A namespace joined to the pod's eth0 that answers at once. */
+async function neighbour(
+  t: TestContext,
+  pod: TestPod,
+  peerAddresses: readonly string[],
+): Promise<{ readonly mac: Mac }> {
+  const peer = testPod(t, "node");
+  // Proving an address unique would take it a second, in which it is silent.
+  peer.run("sysctl", "-qw", "net.ipv6.conf.default.accept_dad=0");
+  connect({ pod, link: "eth0", peer, peerLink: "veth0", peerAddresses });
+  // A veth's carrier is noticed some time after both ends are up.
+  for (const [end, link] of [
+    [pod, "eth0"],
+    [peer, "veth0"],
+  ] as const) {
+    await eventually(`${link} up`, () => / state UP /.test(end.run("ip", "link", "show", link)) || undefined);
+  }
+  return { mac: macOf(peer, "veth0") };
+}
+
+function macOf(pod: TestPod, link: string): Mac {
+  return /link\/ether (\S+)/.exec(pod.run("ip", "link", "show", link))?.[1] as Mac;
 }
 
 function openDescriptors(): number {

@@ -4,14 +4,14 @@
  * not flow, counters stay 0.
  */
 import type { Executors, Kernel } from "../../apply/ports.ts";
-import { type Cidr, familyOf } from "../../base/ip.ts";
-import { type Mac, parseMac } from "../../base/mac.ts";
+import { type Cidr, eui64, familyOf, type Ip } from "../../base/ip.ts";
+import { type Mac, macToBytes, parseMac } from "../../base/mac.ts";
 import { isLinkName, LINK_MARK } from "../../base/names.ts";
 import type { NftTable, NftTableId } from "../../nft/model.ts";
 import { renderTable } from "../../nft/render.ts";
 import type { ObservedLink, ObservedNeighbour, ObservedRoute } from "../../plan/observed.ts";
 import type { LinkChanges, Step, StepOf, StepOp } from "../../plan/step.ts";
-import { EEXIST, EINVAL, ENODEV, ENOENT, EPERM, KernelError } from "../errno.ts";
+import { EEXIST, EINVAL, ENODEV, ENOENT, EOPNOTSUPP, EPERM, KernelError } from "../errno.ts";
 import { digestOf, refuseForeign } from "../nft-tables.ts";
 import { withAddress, withoutAddress } from "./addresses.ts";
 import { FakeLayer2 } from "./layer2.ts";
@@ -84,8 +84,10 @@ export function fakeKernel(options: FakeKernelOptions = {}): Kernel {
     readRoutes: () => state.routing.list(),
     readNeighbours: () => structuredClone(state.layer2.neighbours),
     resolveNeighbours: (link, ips) => {
-      state.need(link, "look for neighbours on");
-      return (options.answering ?? []).filter((one) => one.link === link && ips.includes(one.ip));
+      const near = (options.answering ?? []).filter((one) => one.link === link);
+      const found = near.filter(({ ip }) => ips.includes(ip));
+      const guesses = found.map(({ mac }) => eui64("fe80::" as Ip, macToBytes(mac)));
+      return near.filter((one) => found.includes(one) || guesses.includes(one.ip));
     },
     readFdb: () => structuredClone(state.layer2.fdb),
     readRedirects: (links) => state.layer2.readRedirects(links),
@@ -109,6 +111,8 @@ class State {
   readonly layer2 = new FakeLayer2();
   readonly routing: FakeRoutes;
   readonly #sysctls: Map<string, string>;
+  /** By name: the lower link whose MAC they took over, and what it was. */
+  readonly #passthru = new Map<string, { readonly lower: Link; readonly mac: Mac | undefined }>();
   #lastIndex: number;
 
   constructor({ links = [], routes = [], sysctls = {} }: FakeKernelOptions) {
@@ -155,6 +159,10 @@ class State {
     if (mtu > this.need(lower, operation).mtu)
       throw new KernelError({ errno: EINVAL, operation, object: name });
     this.#make({ name, type, mac, mtu, macvlan: { mode } }, operation);
+    const under = this.need(lower, operation);
+    if (mode !== "passthru" || this.#passthru.has(name)) return;
+    this.#passthru.set(name, { lower: under, mac: under.mac });
+    under.mac = mac;
   }
 
   setLink(name: string, { rename, master, port, ...plain }: LinkChanges): void {
@@ -169,7 +177,7 @@ class State {
     if (typeof master === "string") this.#enslave(link, this.need(master, operation).name);
     if (master === null) this.#release(link);
     if (port !== undefined && master !== null) {
-      if (link.port === undefined) throw new KernelError({ errno: EINVAL, operation, object: name });
+      if (link.port === undefined) throw new KernelError({ errno: EOPNOTSUPP, operation, object: name });
       link.port = { ...link.port, ...port };
     }
     if (plain.up === false || (plain.mac !== undefined && plain.mac !== link.mac)) {
@@ -219,6 +227,9 @@ class State {
     }
     this.links.splice(this.links.indexOf(link), 1);
     for (const port of this.links) if (port.master === name) this.#release(port);
+    const passthru = this.#passthru.get(name);
+    if (passthru?.mac !== undefined) passthru.lower.mac = passthru.mac;
+    this.#passthru.delete(name);
     this.layer2.forgetLink(name, link.index);
     this.routing.settle();
     for (const key of this.#sysctls.keys()) if (key.split("/")[3] === name) this.#sysctls.delete(key);
