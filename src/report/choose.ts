@@ -14,6 +14,8 @@ export interface WishMeaning {
   /** What a binding that grants it says. */
   readonly granted: string;
   readonly refused: string;
+  /** Of a secondary network nobody asks it: KubeVirt looks at the pod network's NIC only (VerifyVMIMigratable). */
+  readonly podNetworkOnly?: true;
   grants(traits: BindingTraits): boolean;
 }
 
@@ -28,6 +30,7 @@ export const WISHES = {
     question: "Must the running VM be able to move to another node",
     granted: "a running VM can move",
     refused: "a running VM cannot move",
+    podNetworkOnly: true,
     grants: ({ liveMigration }) => liveMigration !== "no",
   },
   rootless: {
@@ -107,8 +110,11 @@ export function chooseBinding(
   return [...ordered, ...choices.filter(({ choice }) => !choice.fits)].map(({ choice }) => choice);
 }
 
-function judge(binding: Binding, current: boolean, { nic, wishes, features }: Asked): Choice {
+function judge(binding: Binding, current: boolean, { nic, wishes: all, features }: Asked): Choice {
   const { traits } = binding;
+  const applies = (wish: Wish): boolean =>
+    nic.network.pod !== undefined || meaning(wish).podNetworkOnly !== true;
+  const wishes = all.filter(applies);
   const lacking = binding.lacking(features);
   const against = [
     ...networkObjection(traits, nic),
@@ -119,7 +125,7 @@ function judge(binding: Binding, current: boolean, { nic, wishes, features }: As
       .filter(({ severity }) => severity === "error")
       .map(({ message }) => message),
   ];
-  const others = (Object.keys(WISHES) as Wish[]).filter((wish) => !wishes.includes(wish));
+  const others = (Object.keys(WISHES) as Wish[]).filter((wish) => applies(wish) && !wishes.includes(wish));
   return {
     binding: binding.bindingName,
     spelling: binding.spelling,

@@ -15,6 +15,7 @@ import { isReady } from "./daemon.ts";
 import { EXIT, type ExitCode, usageError } from "./failure.ts";
 import { loadValid } from "./load-valid.ts";
 import { columnWidths, padRow } from "./output-text.ts";
+import { type KnownNetworks, knownNetworks } from "./plan-networks.ts";
 import { vmisOf } from "./vmis-of.ts";
 import { toYaml } from "./yaml-text.ts";
 
@@ -41,17 +42,24 @@ export async function choose(
 ): Promise<ExitCode> {
   const sources = [...files, ...(options.filename ?? [])];
   if (sources.length === 0) throw usageError("no manifest named", "podtap choose -f vm.yaml");
-  const vmis = vmisOf(await loadValid(context, sources, options.namespace));
+  const objects = await loadValid(context, sources, options.namespace);
+  const vmis = vmisOf(objects);
   if (vmis.length === 0) throw usageError("no VM in these manifests, so nothing to choose for");
   const asked = options.ask === true ? await askAll(context) : [];
   const wanted = [...(options.want ?? []).map(ofCommandLine), ...asked];
-  const { features, known } = await hostFeatures(context);
-  const advice = vmis.flatMap((vmi) => adviceFor(vmi, wanted, features));
+  const running = await isReady(context.paths.socket).catch(() => false);
+  const client = running ? new ApiClient(context.paths.socket) : undefined;
+  const features = await hostFeatures(client);
+  const advice: Advice[] = [];
+  for (const vmi of vmis) {
+    const { attachments } = await knownNetworks(vmi, objects, client);
+    advice.push(...adviceFor(vmi, attachments, wanted, features ?? TYPICAL_FEATURES));
+  }
   const { terminal } = context;
   if (options.output === "json") terminal.out(`${JSON.stringify({ items: advice }, null, 2)}\n`);
   else if (options.output === "yaml") terminal.out(toYaml({ items: advice }));
   else {
-    if (!known)
+    if (features === undefined)
       terminal.note(terminal.paint("dim", "no daemon runs: a distribution's ordinary kernel is assumed\n"));
     terminal.out(advice.map((one) => render(one, options.output === "wide", context)).join("\n"));
   }
@@ -64,8 +72,13 @@ function ofCommandLine(what: string): Wanted {
   return { what, because: "--want" };
 }
 
-function adviceFor(vmi: Vmi, wanted: readonly Wanted[], features: HostFeatures): readonly Advice[] {
-  const bound = bindNics(vmi.spec, vmi.metadata.annotations ?? {}, registry);
+function adviceFor(
+  vmi: Vmi,
+  attachments: KnownNetworks["attachments"],
+  wanted: readonly Wanted[],
+  features: HostFeatures,
+): readonly Advice[] {
+  const bound = bindNics(vmi.spec, vmi.metadata.annotations ?? {}, registry, attachments);
   if (!bound.ok) throw new ManifestError(bound.problems);
   return bound.value.map((nic) => {
     const told = nic.primary ? wishesOf(vmi).map(({ wish, because }) => ({ what: wish, because })) : [];
@@ -90,14 +103,12 @@ function choicesFor(nic: BoundNic, wanted: readonly Wanted[], features: HostFeat
   });
 }
 
-async function hostFeatures({
-  paths,
-}: Context): Promise<{ readonly features: HostFeatures; readonly known: boolean }> {
-  if (!(await isReady(paths.socket).catch(() => false))) return { features: TYPICAL_FEATURES, known: false };
-  const info = (await new ApiClient(paths.socket).request("/podtap/v1/info")).body as {
-    readonly features?: HostFeatures;
-  };
-  return { features: info.features ?? TYPICAL_FEATURES, known: info.features !== undefined };
+/** undefined where nobody knows. */
+async function hostFeatures(client: ApiClient | undefined): Promise<HostFeatures | undefined> {
+  const info = (await client?.request("/podtap/v1/info"))?.body as
+    | { readonly features?: HostFeatures }
+    | undefined;
+  return info?.features;
 }
 
 async function askAll({ terminal, signal }: Context): Promise<readonly Wanted[]> {
