@@ -62,16 +62,18 @@ type Redirect = Pick<RedirectPlan, "local" | "senders">;
 
 /** @param to ifindex */
 export function redirectProgram({ local, senders }: Redirect, to: number): readonly Line[] {
+  const rest = senders === undefined || senders.otherProtocols ? "send" : "leave";
   return [
     copy(6, 1),
     ...(senders === undefined ? [] : senderMac(senders, 6)),
     // The kernel has taken the tag out of the frame.
     loadWord(0, 6, VLAN_PRESENT),
-    jumpUnlessEqual(0, 0, senders === undefined ? "send" : "leave"),
+    jumpUnlessEqual(0, 0, rest),
     loadFrame("half", 12),
     jumpIfEqual(0, IPV4, "ipv4"),
     jumpIfEqual(0, IPV6, "ipv6"),
-    ...(senders === undefined ? [jump("send")] : [jumpIfEqual(0, ARP, "arp"), jump("leave")]),
+    ...(senders === undefined ? [] : [jumpIfEqual(0, ARP, "arp")]),
+    jump(rest),
     ...ipv4(local, senders),
     ...ipv6(local, senders),
     ...(senders === undefined ? [] : arp(senders)),

@@ -57,7 +57,7 @@ export function redirectRules({
     ...leave(IPV6, leftOfIpv6(local, senders)),
     ...(senders === undefined
       ? [{ protocol: ETH_P_ALL, keys: [], redirect: true }]
-      : [...ipv4(senders), ...ipv6(senders), ...arp(senders)]),
+      : [...ipv4(senders), ...ipv6(senders), ...arp(senders), ...others(senders)]),
   ];
 }
 
@@ -148,6 +148,14 @@ function arp({ mac, ipv4: sources }: SenderPlan): readonly RedirectRule[] {
     ARP,
     claims.map((claim) => [...speaker, ...sourceKeys(14, claim)]),
   );
+}
+
+function others({ mac, otherProtocols }: SenderPlan): readonly RedirectRule[] {
+  if (!otherProtocols) return [];
+  return [
+    ...[IPV4, IPV6, ARP].flatMap((judged) => leave(judged, [[]])),
+    { protocol: ETH_P_ALL, keys: macKeys(-8, mac), redirect: true },
+  ];
 }
 
 /** Keys for the ports that are left, given where the UDP header begins. */

@@ -166,7 +166,7 @@ function matchesOf(redirect: RedirectPlan, to: number): readonly Placed[] {
     const priority = PRIORITIES.get(protocol) ?? PRIORITY;
     const action = rule.redirect ? { action: { to, cookie } } : {};
     // The catch-all is the one rule that matchall can say.
-    if (keys.length === 0 && redirect.classifier === "matchall") {
+    if (protocol === ETH_P_ALL && keys.length === 0 && redirect.classifier === "matchall") {
       return [
         { kind: "matchall", classid: CLASS, ...action },
         { priority, protocol, handle: 0 },

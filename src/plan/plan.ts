@@ -52,7 +52,6 @@ export interface RedirectPlan {
 
 /**
  * Who may send, as parts/anti-spoof.ts says it in rules: a frame is redirected if and only if those let it pass.
- * Beside IPv4, IPv6 and ARP nothing is.
  */
 export interface SenderPlan {
   readonly mac: Mac;
@@ -64,6 +63,8 @@ export interface SenderPlan {
   readonly routers: readonly Ip[];
   /** All that may be claimed by neighbour advertisement beside link-local addresses; absent: anything else. */
   readonly claims?: readonly Ip[];
+  /** VLAN tags, and what is neither IPv4, IPv6 nor ARP. */
+  readonly otherProtocols: boolean;
 }
 
 export type Classifier = "bpf" | "matchall" | "u32";

@@ -91,9 +91,10 @@ function renderPort({ port, redirect }: Pick<PodNicPlan, "port" | "redirect">): 
   ];
 }
 
-function renderRedirect({ to, classifier, local }: RedirectPlan): string {
+function renderRedirect({ to, classifier, local, senders }: RedirectPlan): string {
   const kept = local.map(renderLocal);
-  return `redirect to ${to}  by ${classifier}${kept.length > 0 ? `  but ${kept.join(", ")}` : ""}`;
+  const who = senders === undefined ? "" : `  of ${senders.mac} only`;
+  return `redirect to ${to}  by ${classifier}${who}${kept.length > 0 ? `  but ${kept.join(", ")}` : ""}`;
 }
 
 function renderLocal(traffic: LocalTraffic): string {

@@ -163,6 +163,7 @@ function sendersOf({ mac, ipv4, ipv6, routerIpv6: routers, claims }: GuestIdenti
     ipv6: ipv6 === "any" ? [EVERY_IPV6] : ipv6,
     routers,
     ...(claims && { claims }),
+    otherProtocols: ipv4 === "any" && ipv6 === "any",
   };
 }
 
