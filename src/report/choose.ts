@@ -49,6 +49,7 @@ export const WISHES = {
   "pod-stack": {
     question: "Must the pod's own network go on working (service mesh, probes by exec, kubectl port-forward)",
     granted: "the pod's own stack goes on working beside the guest",
+    podNetworkOnly: true,
     refused:
       "the guest takes the pod's network: a mesh, exec probes and kubectl port-forward find nothing there",
     grants: ({ podStack }) => podStack,
