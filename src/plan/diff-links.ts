@@ -1,4 +1,5 @@
 /** Links that podtap makes: what is missing of them, and how those that are there differ from the plan. */
+import { type Cidr, familyOf } from "../base/ip.ts";
 import { LINK_MARK } from "../base/names.ts";
 import type { Observed, ObservedLink } from "./observed.ts";
 import type { BridgePortPlan, OwnLinkPlan, TapPlan } from "./plan.ts";
@@ -25,7 +26,7 @@ export function linkSettings(link: OwnLinkPlan, observed: Observed): readonly St
     ...(link.type === "park" ? there?.up === true && { up: false } : there?.up !== true && { up: true }),
   };
   return [
-    ...("addresses" in link ? addressSteps(link.name, link.addresses, there) : []),
+    ...("addresses" in link ? addressSteps(link, there) : []),
     ...(Object.keys(changes).length > 0 ? [{ op: "link.set" as const, name: link.name, changes }] : []),
   ];
 }
@@ -93,18 +94,24 @@ function sameTap(link: TapPlan, there: ObservedLink): boolean {
 }
 
 /** The link is ours, so every address of it is planned; a link-local one is the kernel's own. */
-function addressSteps(
-  link: string,
-  wanted: readonly ObservedLink["addresses"][number][],
-  there: ObservedLink | undefined,
-): readonly Step[] {
+function addressSteps(link: Exclude<OwnLinkPlan, TapPlan>, there: ObservedLink | undefined): readonly Step[] {
+  const { name, addresses: wanted } = link;
   const has = there?.addresses ?? [];
+  // Proven, it would be the pod's own, and a bridge does not answer for the guest what is the pod's own.
+  const isTentative = (address: Cidr): boolean => link.type === "park" && familyOf(address) === 6;
   return [
     ...has
       .filter((address) => !wanted.includes(address) && !address.startsWith("fe80:"))
-      .map((address): Step => ({ op: "address.delete", link, address })),
+      .map((address): Step => ({ op: "address.delete", link: name, address })),
     ...wanted
       .filter((address) => !has.includes(address))
-      .map((address): Step => ({ op: "address.add", link, address })),
+      .map(
+        (address): Step => ({
+          op: "address.add",
+          link: name,
+          address,
+          ...(isTentative(address) && { tentative: true }),
+        }),
+      ),
   ];
 }

@@ -31,7 +31,13 @@ export interface StepArgs {
   "link.set": { readonly name: string; readonly changes: LinkChanges };
   "link.delete": { readonly name: string };
   /** `peer`: the other end of a point-to-point address. */
-  "address.add": { readonly link: string; readonly address: Cidr; readonly peer?: Ip };
+  "address.add": {
+    readonly link: string;
+    readonly address: Cidr;
+    readonly peer?: Ip;
+    /** IPv6 on a link that stays down: not proven, so the kernel does not take the address for its own. */
+    readonly tentative?: true;
+  };
   "address.delete": { readonly link: string; readonly address: Cidr; readonly peer?: Ip };
   /** In the main table. Of a multipath route, one hop. */
   "route.add": { readonly route: ObservedRoute };

@@ -35,9 +35,11 @@ export interface AddressInfo {
   readonly address: Cidr;
   /** The other end of a point-to-point address. */
   readonly peer?: Ip;
+  /** Asked for only: duplicate address detection is due, and on a link that is down it never comes. */
+  readonly tentative?: true;
 }
 
-export function encodeAddress({ link, address, peer }: AddressInfo): Uint8Array {
+export function encodeAddress({ link, address, peer, tentative }: AddressInfo): Uint8Array {
   const bytes = ipToBytes(cidrIp(address));
   const family6 = familyOf(address) === 6;
   // As CNI plugins set it, so that what is given back is what was taken.
@@ -51,7 +53,7 @@ export function encodeAddress({ link, address, peer }: AddressInfo): Uint8Array 
     header,
     attribute(IFA_LOCAL, bytes),
     attribute(IFA_ADDRESS, peer === undefined ? bytes : ipToBytes(peer)),
-    ...(family6 ? [u32Attribute(IFA_FLAGS, IFA_F_NODAD)] : []),
+    ...(family6 && !tentative ? [u32Attribute(IFA_FLAGS, IFA_F_NODAD)] : []),
     ...(hasBroadcast ? [attribute(IFA_BROADCAST, broadcastOf(address))] : []),
   );
 }
