@@ -9,6 +9,8 @@ export const DHCP_ANNOTATION = "podtap.io/dhcp";
 /** How a macvlan's or macvtap's link shares the device below it; a network's own `mode` where this is absent. */
 export const MACVLAN_MODE_ANNOTATION = "podtap.io/macvlan-mode";
 export const MACVLAN_MODES = ["bridge", "private", "vepa", "passthru"] as const;
+/** A guest on a host's interface and that host hear each other: a change of the host's own network. */
+export const HOST_ACCESS_ANNOTATION = "podtap.io/host-access";
 const PREFIX = "podtap.io/";
 
 /** Annotation to its values; null where any text will do. */
@@ -16,6 +18,7 @@ const KNOWN: ReadonlyMap<string, readonly string[]> = new Map<string, readonly s
   [INBOUND_ANNOTATION, ["declared", "all"]],
   [DHCP_ANNOTATION, ["podtap", "external"]],
   [MACVLAN_MODE_ANNOTATION, MACVLAN_MODES],
+  [HOST_ACCESS_ANNOTATION, ["true", "false"]],
 ]);
 
 /** What may reach a guest that declares no port. */

@@ -31,6 +31,8 @@ export interface PodFiles {
   readonly pristine: string;
   readonly plan: string;
   readonly journal: string;
+  /** Of what was done for the pod in the host's namespace: apply/host-link.ts. */
+  readonly hostJournal: string;
 }
 
 /** @param stateDir a folder that is there */
@@ -39,6 +41,7 @@ export function podFiles(stateDir: string): PodFiles {
     pristine: join(stateDir, "pristine.json"),
     plan: join(stateDir, "plan.json"),
     journal: join(stateDir, "journal.jsonl"),
+    hostJournal: join(stateDir, "host-journal.jsonl"),
   };
 }
 

@@ -128,6 +128,21 @@ export type LinkPlan = BridgePlan | TapPlan | PodNicPlan | ParkPlan | MacvlanPla
 /** Those that podtap makes and deletes. */
 export type OwnLinkPlan = Exclude<LinkPlan, PodNicPlan>;
 
+/**
+ * The host's own place beside the guest's link on one device, where macvlan keeps the two apart. Made and undone in the
+ * host's namespace (apply/host-link.ts).
+ */
+export interface HostLinkPlan {
+  readonly name: string;
+  /** The host's link. */
+  readonly lower: string;
+  readonly mac: Mac;
+  readonly mtu: number;
+  /** With whom alone it speaks. */
+  readonly guestMac: Mac;
+  readonly reaches: readonly Ip[];
+}
+
 export interface SysctlPlan {
   /** Below /proc/sys: `net/ipv4/ip_forward`. */
   readonly key: string;
@@ -153,6 +168,7 @@ export interface NicPlan {
   readonly nft: readonly NftTable[];
   readonly services: readonly GuestService[];
   readonly domain: DomainInterface;
+  readonly hostLink?: HostLinkPlan;
   /** The link at whose carrier and counters the guest is seen. */
   readonly guestLink: string;
   /** Choices made because of the host or the manifest, for people: "no IPv6: the pod has none". */

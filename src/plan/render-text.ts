@@ -2,7 +2,15 @@
 import type { GuestService } from "../guest/config.ts";
 import type { NftTable } from "../nft/model.ts";
 import { renderTable } from "../nft/render.ts";
-import type { LinkPlan, LocalTraffic, NicPlan, Plan, PodNicPlan, RedirectPlan } from "./plan.ts";
+import type {
+  HostLinkPlan,
+  LinkPlan,
+  LocalTraffic,
+  NicPlan,
+  Plan,
+  PodNicPlan,
+  RedirectPlan,
+} from "./plan.ts";
 import type { LinkChanges, Step } from "./step.ts";
 
 export interface RenderOptions {
@@ -29,6 +37,7 @@ function renderNic(nic: NicPlan, options: RenderOptions): string {
     ...nic.nft.flatMap((table) => renderNft(table, options)),
     ...nic.services.map(renderService),
     renderDomain(nic),
+    ...(nic.hostLink ? [renderHostLink(nic.hostLink)] : []),
     ...nic.notes.map((note) => `  note    ${note}`),
   ];
   return `${lines.join("\n")}\n`;
@@ -136,6 +145,10 @@ function renderService(service: GuestService): string {
 function renderDomain({ domain }: NicPlan): string {
   const queues = domain.driver?.queues ? `  queues ${domain.driver.queues}` : "";
   return `  domain  ${domain.type}  target ${domain.target.dev}  model ${domain.model}  alias ${domain.alias}${queues}`;
+}
+
+function renderHostLink({ name, lower, mac, reaches }: HostLinkPlan): string {
+  return `  host    ${name}  macvlan  over ${lower}  mac ${mac}  reaches ${reaches.join("  ")}`;
 }
 
 function renderStep(step: Step): string {

@@ -5,8 +5,12 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
+import { linkHost, unlinkHost } from "../../src/apply/host-link.ts";
+import { observe } from "../../src/apply/observe.ts";
+import type { Kernel } from "../../src/apply/ports.ts";
 import { previewPod, unwirePod } from "../../src/apply/wire-pod.ts";
 import { registry } from "../../src/bindings/index.ts";
+import { openKernel } from "../../src/linux/kernel.ts";
 import {
   HOST_IP,
   lanNetwork,
@@ -232,6 +236,60 @@ test(
     assertQuiet(overheard, it);
     assert.deepEqual(unwirePod(it.kernel, it.files), []);
     pod.run("ping", "-c1", "-W2", "10.97.0.9");
+  },
+);
+
+test(
+  "macvtap with host access: the host and the guest hear each other, and the LAN hears no change",
+  needs,
+  async (t) => {
+    const net = lanNetwork(t);
+    const pod = macvlanPod(t, net, ["10.97.0.7/24", "fd97::7/64"]);
+    const it = wireMacvtap(t, pod, {
+      networkName: "lan",
+      annotations: { "podtap.io/host-access": "true" },
+      attachment: { plugins: ["macvlan"], master: "h0" },
+    });
+    const host = openKernel(net.host.path);
+    t.after(() => host.close());
+    const state = () => observe(host);
+    const before = state();
+    const journal = join(it.files.plan, "..", "host.jsonl");
+    const plan = { version: 1 as const, vmi: { namespace: "", name: "", uid: "" }, nics: [it.nic] };
+    const guest = await it.startGuest();
+    assert.equal((await udhcpc(guest))?.["ip"], "10.97.0.7");
+    await guest.read("ip", "address", "add", "fd97::7/64", "dev", "eth0", "nodad");
+    await listen(t, guest, "guest", "tcp", 80);
+    await listen(t, net.host, "host", "tcp", 81);
+    await listen(t, net.host, "host", "tcp", 82);
+    assert.equal(await ask(net.host, "10.97.0.7", "tcp", 80), "silence");
+    const overheard = await overhear(t, net.lan, "lan");
+    // A daemon that is killed before the host's second step; the next one begins by taking the first back.
+    let steps = 0;
+    const dying: Kernel = {
+      ...host,
+      run: (...more) => {
+        steps += 1;
+        if (steps > 1) throw new Error("killed");
+        host.run(...more);
+      },
+    };
+    assert.throws(() => linkHost(dying, plan, journal), /killed/);
+    for (let i = 0; i < 2; i++) linkHost(host, plan, journal);
+    assert.equal(await ask(net.host, "10.97.0.7", "tcp", 80), "guest 10.97.0.1");
+    assert.equal(await ask(net.host, "fd97::7", "tcp", 80), "guest fd97::1");
+    await guest.read("ip", "neigh", "flush", "all");
+    assert.equal(await ask(guest, "10.97.0.1", "tcp", 81), "host 10.97.0.7");
+    assert.equal(await ask(guest, "fd97::1", "tcp", 81), "host fd97::7");
+    assert.equal(await ask(net.lan, "10.97.0.1", "tcp", 82), "host 10.97.0.9");
+    assert.equal(await ask(net.lan, "10.97.0.7", "tcp", 80), "guest 10.97.0.9");
+    const link = host.readLinks().find(({ name }) => name === it.nic.hostLink?.name);
+    assert.ok(link?.mac);
+    assertQuiet(overheard, it);
+    assert.ok(!overheard.text().includes(link.mac), "the host's link was heard on the LAN");
+    assert.deepEqual(unlinkHost(host, journal), []);
+    assert.deepEqual(state(), before);
+    assert.equal(await ask(net.host, "10.97.0.7", "tcp", 80), "silence");
   },
 );
 

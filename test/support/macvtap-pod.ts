@@ -12,11 +12,12 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type PodFiles, podFiles, type WireInput, wirePod } from "../../src/apply/wire-pod.ts";
 import type { Ip } from "../../src/base/ip.ts";
-import { PRIMARY_POD_INTERFACE, secondaryPodInterface } from "../../src/base/names.ts";
+import { secondaryPodInterface } from "../../src/base/names.ts";
 import { registry } from "../../src/bindings/index.ts";
 import { type OpenKernel, openKernel } from "../../src/linux/kernel.ts";
 import { packetPort } from "../../src/linux/packet-port.ts";
 import { openPacketSocket } from "../../src/linux/packet-socket.ts";
+import type { NetworkAttachment } from "../../src/plan/binding.ts";
 import type { NicPlan } from "../../src/plan/plan.ts";
 import { guestServices } from "../../src/vm/guest-services.ts";
 import { HOST, vmi } from "./builders.ts";
@@ -52,7 +53,7 @@ export interface MacvtapParts {
   readonly annotations?: Readonly<Record<string, string>>;
   readonly macAddress?: string;
   readonly networkName?: string;
-  readonly mtu?: number;
+  readonly attachment?: NetworkAttachment;
 }
 
 export function podNetwork(t: After, mtu = 1500): PodNetwork {
@@ -105,7 +106,10 @@ export function macvlanPod(t: After, { host }: Lan, addresses: readonly string[]
   const pod = testPod(t, "mvtpod");
   const name = secondaryPodInterface("lan");
   host.run("ip", "link", "add", name, "link", "h0", "netns", pod.name, "type", "macvlan", "mode", "bridge");
-  for (const address of addresses) pod.run("ip", "address", "add", address, "dev", name);
+  for (const address of addresses) {
+    const quiet = address.includes(":") ? ["nodad"] : [];
+    pod.run("ip", "address", "add", address, "dev", name, ...quiet);
+  }
   pod.run("ip", "link", "set", name, "up");
   return pod;
 }
@@ -141,6 +145,7 @@ export function wireMacvtap(t: After, pod: TestPod, parts: MacvtapParts = {}): M
     // A park that every kernel has.
     host: { ...HOST, features: { ...HOST.features, dummy: false } },
     queues: 0,
+    ...(parts.attachment && { attachments: { [name]: parts.attachment } }),
   };
   const files = podFiles(state);
   const wired = wirePod(kernel, input, files, registry);
@@ -169,11 +174,6 @@ export function wireMacvtap(t: After, pod: TestPod, parts: MacvtapParts = {}): M
       return guest;
     },
   };
-}
-
-/** The pod's NIC by the name that CNI gave it. */
-export function podNicName(lan: boolean): string {
-  return lan ? secondaryPodInterface("lan") : PRIMARY_POD_INTERFACE;
 }
 
 function serve(t: After, pod: TestPod, nic: NicPlan): void {

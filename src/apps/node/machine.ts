@@ -26,7 +26,7 @@ import { lastLines } from "../../vm/log-tail.ts";
 import type { Paths } from "../paths.ts";
 import type { NodeConfig } from "./config.ts";
 import type { DiskKeeper } from "./disk-keeper.ts";
-import type { HostNetwork } from "./host-network.ts";
+import { HOST_NETNS, type HostNetwork } from "./host-network.ts";
 import { podMemoryBytes } from "./memory.ts";
 import type { NodeNet } from "./net.ts";
 import type { WireRequest } from "./net-worker.ts";
@@ -100,6 +100,10 @@ export class Machine implements PodMachine {
     const result = await this.#options.net.call("wirePod", await this.wireRequest(pod, vmi));
     if (!result.ok) return result;
     const { plan, steps } = result.value;
+    if (plan.nics.some(({ hostLink }) => hostLink !== undefined)) {
+      const stateDir = podFolders(this.#options.paths, pod.id).state;
+      await this.#options.net.call("linkHost", { netns: HOST_NETNS, stateDir, plan });
+    }
     return { ...result, value: { plan, changes: steps.length, milliseconds: performance.now() - begun } };
   }
 
@@ -225,6 +229,7 @@ export class Machine implements PodMachine {
     const record = readRecord(folders);
     // One after the other: whatever is in the pod's network is killed, which a plugin at work there would be too.
     await attempt(() => destroySandbox({ ...record?.sandbox, podId: pod.id, netnsPath: folders.netns }));
+    await attempt(() => this.#unlinkHost(folders));
     await this.#unwire(folders);
     await attempt(() => this.#options.networks.detach(pod.id));
     await attempt(() => net.deleteNetns(folders.netns));
@@ -239,6 +244,13 @@ export class Machine implements PodMachine {
         cause: failures[0],
       });
     }
+  }
+
+  /** Unlike what is in the pod's namespace, this does not go with it. */
+  async #unlinkHost({ state }: PodFolders): Promise<void> {
+    if (!existsSync(podFiles(state).hostJournal)) return;
+    const [failure] = await this.#options.net.call("unlinkHost", { netns: HOST_NETNS, stateDir: state });
+    if (failure !== undefined) throw new Error(failure);
   }
 
   /**

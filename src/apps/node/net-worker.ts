@@ -1,4 +1,5 @@
 /** Entry of the node daemon's network worker: the drivers' jobs and phase 1, with the bindings that podtap has. */
+import { linkHost, unlinkHost } from "../../apply/host-link.ts";
 import {
   type Preview,
   podFiles,
@@ -17,6 +18,7 @@ import { netJobs, withKernel } from "../../linux/net-jobs.ts";
 import { runNft } from "../../linux/nft.ts";
 import { nftTables } from "../../linux/nft-tables.ts";
 import type { NftTable, NftTableId } from "../../nft/model.ts";
+import type { Plan } from "../../plan/plan.ts";
 import { warmUp } from "./warm-up.ts";
 
 export interface PodRequest {
@@ -29,6 +31,11 @@ export interface WireRequest extends PodRequest {
   readonly input: WireInput;
 }
 
+/** `netns` is the host's. */
+export interface HostLinkRequest extends PodRequest {
+  readonly plan: Plan;
+}
+
 export const nodeJobs = {
   ...netJobs,
   warmUp: (_: object): void => warmUp(registry),
@@ -39,6 +46,11 @@ export const nodeJobs = {
   /** What could not be undone, in words. */
   unwirePod: ({ netns, stateDir }: PodRequest): readonly string[] =>
     withKernel(netns, (kernel) => unwirePod(kernel, podFiles(stateDir)).map(messageOf)),
+  /** The host's own links beside the guests' of a pod that was just wired. */
+  linkHost: ({ netns, stateDir, plan }: HostLinkRequest): void =>
+    withKernel(netns, (kernel) => linkHost(kernel, plan, podFiles(stateDir).hostJournal)),
+  unlinkHost: ({ netns, stateDir }: PodRequest): readonly string[] =>
+    withKernel(netns, (kernel) => unlinkHost(kernel, podFiles(stateDir).hostJournal).map(messageOf)),
   /** In the daemon's own namespace: the host's. */
   replaceHostTables: ({ tables }: { readonly tables: readonly NftTable[] }): void =>
     nftTables.replace(tables),

@@ -23,6 +23,7 @@ import { podAddressServices, routerIpv6, wiringMac } from "../../plan/parts/pod-
 import { handedOver, type PodAddresses, podAddresses } from "../../plan/parts/pod-addresses.ts";
 import { reportPodBridge } from "../../plan/parts/pod-bridge.ts";
 import type { LinkPlan, MacvlanMode, NicPlan, SysctlPlan } from "../../plan/plan.ts";
+import { hostLinkOf } from "./host-access.ts";
 import { lacking, modeOf, problemsOf } from "./mode.ts";
 import { notesOf } from "./notes.ts";
 import { macvtapTable } from "./tables.ts";
@@ -73,11 +74,14 @@ function planMacvtap(nic: NicContext): Result<NicPlan> {
   const podNicMac = podNicMacOf(nic, mode.value, mac);
   const wiring: Wiring = { nic, mode: mode.value, mac, podNicMac, addresses, served, external };
   const { tap, podInterface } = nic.names;
+  const answered = { pod: known, guest: external ? [] : known };
+  const hostLink = hostLinkOf(nic, mode.value, { mac, addresses: answered });
+  if (!hostLink.ok) return failed(...hostLink.problems);
   return ok({
     name: nic.interface.name,
     bindingName: macvtap.bindingName,
     podInterface,
-    addresses: { pod: known, guest: external ? [] : known },
+    addresses: answered,
     mac,
     macOrigin,
     links: links(wiring),
@@ -85,6 +89,7 @@ function planMacvtap(nic: NicContext): Result<NicPlan> {
     nft: [rules(wiring)],
     services: served ? podAddressServices(nic, addresses, doorOf(wiring)) : [],
     domain: tapDomainInterface(nic, mac, nic.podLink.mtu),
+    ...(hostLink.value && { hostLink: hostLink.value }),
     guestLink: tap,
     notes: notesOf(wiring),
   });

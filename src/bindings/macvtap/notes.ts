@@ -1,6 +1,8 @@
 /** What a user has to know of this NIC, and would otherwise find out by looking for packets. */
+import { HOST_ACCESS_ANNOTATION } from "../../api/annotations.ts";
 import { podAddressNotes } from "../../plan/parts/pod-address-services.ts";
 import { handedOver } from "../../plan/parts/pod-addresses.ts";
+import { wantsHostAccess } from "./host-access.ts";
 import type { Wiring } from "./index.ts";
 import { passesPodNic } from "./mode.ts";
 
@@ -19,7 +21,9 @@ export function notesOf(wiring: Wiring): readonly string[] {
     ...(passesPodNic(nic)
       ? []
       : [
-          "the host itself and this guest do not hear each other over the host's interface: macvlan keeps them apart",
+          wantsHostAccess(nic)
+            ? "the host has a link of its own beside the guest's: either may speak with the other's services"
+            : `the host itself and this guest do not hear each other over the host's interface: macvlan keeps them apart, unless ${HOST_ACCESS_ANNOTATION} is "true"`,
         ]),
     ...(nic.vm.features.dummy
       ? []
