@@ -18,6 +18,7 @@ import { type HostFeatures, TYPICAL_FEATURES } from "../../src/plan/host-feature
 import type { Observed } from "../../src/plan/observed.ts";
 import type { Step } from "../../src/plan/step.ts";
 import { HOST, RESOLVER, vmi } from "../support/builders.ts";
+import { dyingAt, failingAt } from "../support/mortal-kernel.ts";
 
 /** A pod's namespace as CNI leaves it: `eth0` with these addresses. */
 export type OpenPod = (addresses: readonly string[]) => { readonly kernel: Kernel; close(): void };
@@ -132,33 +133,6 @@ function stateOf(kernel: Kernel): object {
 
 function comparable({ index: _, ...link }: Observed["links"][number]): object {
   return link;
-}
-
-/** Dies before its n-th step: whatever it is asked afterwards does not happen either, undoing included. */
-function dyingAt(kernel: Kernel, at: number): Kernel {
-  let count = 0;
-  return {
-    ...kernel,
-    run: (...steps) => {
-      for (const step of steps) {
-        if (count++ >= at) throw new Error(`killed before step ${at}`);
-        kernel.run(step);
-      }
-    },
-  };
-}
-
-function failingAt(kernel: Kernel, at: number): Kernel {
-  let count = 0;
-  return {
-    ...kernel,
-    run: (...steps) => {
-      for (const step of steps) {
-        if (count++ === at) throw new Error("refused for a test");
-        kernel.run(step);
-      }
-    },
-  };
 }
 
 function within<T>(openPod: () => ReturnType<OpenPod>, run: (kernel: Kernel, files: PodFiles) => T): T {

@@ -17,9 +17,9 @@ export class FakeRoutes {
     this.#given = given;
   }
 
-  /** A multipath route is one entry a hop, each with all of them. */
+  /** A multipath route is one entry a hop, each with all of them. Sorted, as the kernel's tree is. */
   list(): readonly ObservedRoute[] {
-    return [...this.#given, ...this.#connected()].map((route) => structuredClone(route));
+    return [...this.#given, ...this.#connected()].toSorted(inOrder).map((route) => structuredClone(route));
   }
 
   add(route: ObservedRoute): void {
@@ -107,6 +107,14 @@ export class FakeRoutes {
 function spread(route: ObservedRoute, hops: readonly RouteHop[]): readonly ObservedRoute[] {
   const { gateway: _, onLink: __, ...common } = route;
   return hops.map(({ weight: ___, ...hop }) => ({ ...common, ...hop, hops }));
+}
+
+function inOrder(a: ObservedRoute, b: ObservedRoute): number {
+  return (
+    familyOf(a.destination) - familyOf(b.destination) ||
+    a.destination.localeCompare(b.destination) ||
+    (a.metric ?? 0) - (b.metric ?? 0)
+  );
 }
 
 function sameRoute(a: ObservedRoute, b: ObservedRoute): boolean {
