@@ -5,6 +5,7 @@
 import { type Ip, ipToBytes } from "../../src/base/ip.ts";
 import { type Mac, macToBytes } from "../../src/base/mac.ts";
 import { putU16 } from "../../src/wire/bytes.ts";
+import { checksumOf, sumWords } from "../../src/wire/checksum.ts";
 import { concat } from "../../src/wire/netlink.ts";
 
 export interface FrameCase {
@@ -214,6 +215,8 @@ export function ipv4({ source, destination, protocol, payload, options = 0, offs
   head[9] = protocol;
   head.set(ipToBytes(source), 12);
   head.set(ipToBytes(destination), 16);
+  // br_netfilter throws away what is not right.
+  putU16(head, 10, checksumOf(sumWords(head, 0, head.length)));
   return concat(head, payload);
 }
 

@@ -5,7 +5,7 @@
  *   pod ── k6t-eth0 ── tap0 ──( relay, uid 107 )── eth0, namespace guest
  *
  * Promises: MAC and MTU are as given; IPv6 starts as in a guest (RA accepted); the host's resolv.conf is out of
- * reach of DHCP clients; stop() ends every process inside and leaves nothing.
+ * reach of DHCP clients; stop() ends every process inside and leaves nothing, and may be called again.
  */
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -139,6 +139,7 @@ function guestOf({ netns, etc, relay, children }: Parts): NamespaceGuest {
     child.stdin?.on("error", () => undefined);
     return child;
   };
+  let stopped = false;
   const exec: NamespaceGuest["exec"] = (command, args = [], options = {}) => {
     const child = begin(command, args, options);
     child.stdin?.end(options.input ?? "");
@@ -163,6 +164,8 @@ function guestOf({ netns, etc, relay, children }: Parts): NamespaceGuest {
     },
     resolvConf: () => readFileSync(join(etc, "resolv.conf"), "utf8"),
     stop: async () => {
+      if (stopped) return;
+      stopped = true;
       relay.removeAllListeners("exit");
       await remove(netns, etc, new Set([...children, relay]));
     },

@@ -52,6 +52,12 @@ export function antiSpoofTable(guest: GuestIdentity): NftTable {
   };
 }
 
+/**
+ * For family bridge and netdev, where nft (kernel 6.18) looks for ports in every IPv4 fragment: what the middle of a
+ * datagram says by chance is no port. IPv6 is right as it is.
+ */
+export const PASS_LATER_FRAGMENTS = "ip frag-off & 0x1fff != 0 accept";
+
 /** For a chain that sees nothing but what the guest sends. Where its frames do not cross a bridge, family netdev. */
 export function guardRules(guest: GuestIdentity): readonly string[] {
   return [
@@ -62,6 +68,7 @@ export function guardRules(guest: GuestIdentity): readonly string[] {
       : [`ether type != { ip, ip6, arp } ${drop("other_ethertype")}`]),
     `arp saddr ether != ${guest.mac} ${drop("spoofed_mac")}`,
     ...ipv4Rules(guest),
+    PASS_LATER_FRAGMENTS,
     `udp sport { 67, 547 } ${drop("spoofed_router")}`,
     `icmpv6 type { nd-router-advert, nd-redirect } ${drop("spoofed_router")}`,
     ...claimRules(guest),
