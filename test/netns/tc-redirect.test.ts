@@ -3,7 +3,8 @@
  * clients and frames that were made by hand.
  */
 import assert from "node:assert/strict";
-import { closeSync, mkdtempSync, rmSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import { closeSync, existsSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
@@ -41,6 +42,7 @@ import {
 
 type Family = "v4" | "v6";
 
+const CNI_FOLDERS = ["/usr/lib/cni", "/opt/cni/bin"];
 const LARGE = 32 << 20;
 
 const STACKS = { v4: ["v4"], v6: ["v6"], dual: ["v4", "v6"] } as const;
@@ -319,6 +321,53 @@ test("over a macvlan, which no bridge can take: both families in and out", needs
     it.neighbour.run("ping", "-c1", "-W2", POD[family]);
   }
 });
+
+test(
+  "CNI's bridge plugin finds its pod as it left it: CHECK while wired, DEL afterwards",
+  requires("root", "nft", "cni"),
+  async (t) => {
+    const cni = (command: string, place: Segment, previous?: object): object => {
+      const ranges = [[{ subnet: "10.99.7.0/24" }]];
+      const config = {
+        cniVersion: "1.0.0",
+        name: `tc-${process.pid}`,
+        type: "bridge",
+        bridge: "cni0",
+        isGateway: true,
+        ipam: { type: "host-local", ranges, routes: [{ dst: "0.0.0.0/0" }], dataDir: folder },
+        ...(previous && { prevResult: previous }),
+      };
+      const plugins = CNI_FOLDERS.find((path) => existsSync(join(path, "bridge"))) ?? "";
+      const environment = {
+        CNI_COMMAND: command,
+        CNI_CONTAINERID: place.pod.name,
+        CNI_NETNS: place.pod.path,
+        CNI_IFNAME: "eth0",
+        CNI_PATH: plugins,
+      };
+      const words = Object.entries(environment).map(([key, value]) => `${key}=${value}`);
+      const program = ["netns", "exec", place.host.name, "env", ...words, join(plugins, "bridge")];
+      const said = execFileSync("ip", program, { input: JSON.stringify(config), encoding: "utf8" });
+      return said === "" ? {} : (JSON.parse(said) as object);
+    };
+    const folder = mkdtempSync(join(tmpdir(), "pt-cni-"));
+    t.after(() => rmSync(folder, { recursive: true }));
+    let result: object = {};
+    const prepare = (segment: Segment): void => {
+      segment.pod.run("ip", "link", "delete", "eth0");
+      result = cni("ADD", segment);
+    };
+    const it = await place(t, "bpf", { prepare });
+    cni("CHECK", it, result);
+    const lease = await udhcpc(it.guest);
+    assert.match(lease?.["ip"] ?? "", /^10\.99\.7\./);
+    await it.guest.read("ping", "-c1", "-W2", "10.99.7.1");
+    assert.deepEqual(unwirePod(it.kernel, it.files), []);
+    cni("CHECK", it, result);
+    cni("DEL", it, result);
+    assert.ok(!it.kernel.readLinks().some(({ name }) => name === "eth0"));
+  },
+);
 
 test("a pod without address is a plain wire, for VLAN tags too", needs, async (t) => {
   const it = await place(t, "bpf", { stack: "none" });
