@@ -16,6 +16,7 @@ import type { Observed, ObservedRedirect } from "../plan/observed.ts";
 import type { Classifier, RedirectPlan } from "../plan/plan.ts";
 import { redirectDigest } from "../plan/redirect-digest.ts";
 import type { StepOf } from "../plan/step.ts";
+import { putU16, u16 } from "../wire/bytes.ts";
 import { assemble } from "../wire/ebpf.ts";
 import { NLM_F_CREATE, NLM_F_EXCL } from "../wire/netlink.ts";
 import { decodeLink, encodeLinkQuestion, RTM_GETLINK } from "../wire/netlink-link.ts";
@@ -184,7 +185,7 @@ function matchesOf(redirect: RedirectPlan, to: number): readonly Placed[] {
 function cookieOf(digest: string, filters: number): Uint8Array {
   const cookie = new Uint8Array(DIGEST_BYTES + 2);
   cookie.set(Buffer.from(digest, "hex"));
-  new DataView(cookie.buffer).setUint16(DIGEST_BYTES, filters);
+  putU16(cookie, DIGEST_BYTES, filters);
   return cookie;
 }
 
@@ -198,7 +199,7 @@ function redirectOf(own: readonly FilterInfo[], nameOf: (index: number) => strin
   if (first === undefined) return own.length === 0 ? null : { to: nameOf(0), classifier: "u32", digest: "" };
   const whole =
     first.cookie.length === DIGEST_BYTES + 2 &&
-    new DataView(first.cookie.buffer).getUint16(DIGEST_BYTES) === own.length &&
+    u16(first.cookie, DIGEST_BYTES) === own.length &&
     others.every(({ to, cookie }) => to === first.to && Buffer.compare(cookie, first.cookie) === 0);
   return {
     to: nameOf(first.to),
