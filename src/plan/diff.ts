@@ -29,9 +29,14 @@ export function diffPlan(
   const own = links.filter(isOwn);
   const podNics = links.filter(isPodNic);
   const sysctls = plan.nics.flatMap((nic) => nic.sysctls);
-  const tables = plan.nics.flatMap((nic) => nic.nft).filter((table) => !isInPlace(table, observed, applied));
-  const hooksOwn = ({ chains }: NftTable): boolean =>
-    chains.some(({ hook }) => own.some(({ name }) => name === hook?.device));
+  const hooks = ({ chains }: NftTable, some: readonly OwnLinkPlan[]): boolean =>
+    chains.some(({ hook }) => some.some(({ name }) => name === hook?.device));
+  const hooksOwn = (table: NftTable): boolean => hooks(table, own);
+  // Kernels before 6.16 take a link's hooks away with it, and count no change.
+  const made = own.filter((link) => missingLink(link, observed).length > 0);
+  const tables = plan.nics
+    .flatMap((nic) => nic.nft)
+    .filter((table) => !isInPlace(table, observed, applied) || hooks(table, made));
   return [
     ...replaceTables(
       tables.filter((table) => !hooksOwn(table)),

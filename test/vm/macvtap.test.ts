@@ -22,10 +22,11 @@ import { eventually, requires } from "../support/netns.ts";
 
 onDaemonHost(import.meta.filename);
 
-const VM = manifest(`
+const vmManifest = (metadata: string, interfaces: string, networks: string): string =>
+  manifest(`
 apiVersion: kubevirt.io/v1
 kind: VirtualMachineInstance
-metadata: {name: taps}
+metadata: ${metadata}
 spec:
   terminationGracePeriodSeconds: 0
   domain:
@@ -36,9 +37,21 @@ spec:
         container: {image: ${DEMO_IMAGE}, kernelPath: /boot/vmlinuz, initrdPath: /boot/initramfs}
     devices:
       networkInterfaceMultiqueue: true
-      interfaces: [{name: default, binding: {name: macvtap}}, {name: lan, macvtap: {}}]
-  networks: [{name: default, pod: {}}, {name: lan, multus: {networkName: lan}}]
+      interfaces: [${interfaces}]
+  networks: [${networks}]
 `);
+
+const VM = vmManifest(
+  "{name: taps}",
+  "{name: default, binding: {name: macvtap}}, {name: lan, macvtap: {}}",
+  "{name: default, pod: {}}, {name: lan, multus: {networkName: lan}}",
+);
+/** On the host's interface with an address from CNI, and a host that may speak with it. */
+const NEAR = vmManifest(
+  '{name: near, annotations: {podtap.io/host-access: "true"}}',
+  "{name: near, binding: {name: macvtap}}",
+  "{name: near, multus: {networkName: near}}",
+);
 
 /** KubeVirt's own kind of network for it. */
 const LAN = manifest(
@@ -52,6 +65,21 @@ const LAN = manifest(
     spec: { config: JSON.stringify({ cniVersion: "0.3.1", type: "macvtap" }) },
   }),
 );
+const NEAR_NETWORK = manifest(
+  JSON.stringify({
+    apiVersion: "k8s.cni.cncf.io/v1",
+    kind: "NetworkAttachmentDefinition",
+    metadata: { name: "near" },
+    spec: {
+      config: JSON.stringify({
+        cniVersion: "0.4.0",
+        type: "macvlan",
+        master: "pt-mvt0",
+        ipam: { type: "host-local", subnet: "10.74.0.0/24" },
+      }),
+    },
+  }),
+);
 /** Another machine on the host's LAN. */
 const OTHER = "pt-mvt-lan";
 
@@ -60,19 +88,7 @@ describe("a VM on macvtaps", requires("root", "nft", "cni", "qemu", "libvirt", "
 
   before(async () => {
     execFileSync("ip", ["netns", "add", OTHER]);
-    execFileSync("ip", [
-      "link",
-      "add",
-      "pt-mvt0",
-      "up",
-      "type",
-      "veth",
-      "peer",
-      "name",
-      "lan",
-      "netns",
-      OTHER,
-    ]);
+    execFileSync("ip", ["link", "add", "pt-mvt0", "type", "veth", "peer", "name", "lan", "netns", OTHER]);
     inOther("ip", "address", "add", "10.73.0.9/24", "dev", "lan");
     inOther("ip", "link", "set", "lan", "up");
     const lines = ["start 10.73.0.50", "end 10.73.0.60", "option subnet 255.255.255.0", "interface lan"];
@@ -82,6 +98,7 @@ describe("a VM on macvtaps", requires("root", "nft", "cni", "qemu", "libvirt", "
     spawn("ip", server, { stdio: "ignore" }).unref();
     // An address of the kernel's own would come after the first look.
     execFileSync("ip", ["link", "set", "pt-mvt0", "addrgenmode", "none", "up"]);
+    execFileSync("ip", ["address", "add", "10.74.0.100/24", "dev", "pt-mvt0"]);
     atFirst = traces();
     await podtap("up", LAN);
     await podtap("up", VM, ...USE_LOCAL_IMAGES);
@@ -115,11 +132,23 @@ describe("a VM on macvtaps", requires("root", "nft", "cni", "qemu", "libvirt", "
     assert.equal(nic.podInterface, secondaryPodInterface("lan"));
   });
 
+  test("with host access the host itself reaches a guest on its interface, also after its daemon was killed", async () => {
+    await podtap("up", NEAR_NETWORK);
+    await podtap("up", NEAR, ...USE_LOCAL_IMAGES);
+    const [nic] = (await getVmi("near")).status?.interfaces ?? [];
+    const ip = nic?.ipAddress ?? "";
+    assert.match(ip, /^10\.74\./);
+    await eventually("an answer", () => ping([], ip), 60_000);
+    await killHard(daemonPid() ?? assert.fail("no daemon"));
+    assert.equal((await getVmi("near")).status?.phase, "Running");
+    assert.ok(ping([], ip));
+  });
+
   test("taken down, nothing is left", async () => {
     await podtap("down", "--all");
     await eventually("the daemon's end", () => daemonPid() === undefined);
     // The daemon's own files and the NAD stay.
-    const kept = /^object |^file \/run\/(state|podtap)\//;
+    const kept = /^object |^file \/run\/(state|podtap)\/(?!leases)/;
     assert.deepEqual(
       traces().filter((trace) => !kept.test(trace) && !atFirst.includes(trace)),
       [],
@@ -127,8 +156,8 @@ describe("a VM on macvtaps", requires("root", "nft", "cni", "qemu", "libvirt", "
   });
 });
 
-async function getVmi(): Promise<Vmi> {
-  return JSON.parse(await podtap("get", "vmi", "taps", "-o", "json"));
+async function getVmi(name = "taps"): Promise<Vmi> {
+  return JSON.parse(await podtap("get", "vmi", name, "-o", "json"));
 }
 
 function inOther(...command: readonly string[]): void {

@@ -15,6 +15,9 @@ import type { NftChain, NftTable } from "../../nft/model.ts";
 import { type GuestIdentity, guardRules, SPOOF_COUNTERS } from "../../plan/parts/anti-spoof.ts";
 import { DHCP_COUNTERS } from "../../plan/parts/dhcp-inside.ts";
 
+/** The pod's own frames. */
+const POD_SILENCED = "pod_silenced";
+
 export interface Door {
   /** The sibling that the responders sit on. */
   readonly link: string;
@@ -36,15 +39,32 @@ export function macvtapTable({ guest, podNic, podNicMac, door }: Surroundings): 
   return {
     family: "netdev",
     name: `podtap-${guest.podInterface}`,
-    counters: [...SPOOF_COUNTERS, ...(door ? DHCP_COUNTERS : [])].map((name) => ({ name })),
+    counters: [...SPOOF_COUNTERS, ...(podNicMac ? [POD_SILENCED] : []), ...(door ? DHCP_COUNTERS : [])].map(
+      (name) => ({ name }),
+    ),
     sets: [],
     chains: [
       chain("from_guest", "egress", guest.tap, [...(door ? askInside(door) : []), ...guardRules(guest)]),
       // The pod's own stack is mute: it would speak in the guest's name.
-      ...(podNicMac ? [chain("from_pod", "egress", podNic, [`ether saddr ${podNicMac} drop`])] : []),
+      ...(podNicMac
+        ? [
+            chain("from_pod", "egress", podNic, [
+              `ether saddr ${podNicMac} counter name ${POD_SILENCED} drop`,
+            ]),
+          ]
+        : []),
       ...(door ? doorChains(guest, door) : []),
     ],
   };
+}
+
+/** nft (kernel 6.18) looks for ports in later fragments of IPv4, too, where anything may stand. */
+function dhcp4(port: number): string {
+  return `ip frag-off & 0x1fff == 0 udp dport ${port}`;
+}
+
+function dhcp6(port: number): string {
+  return `meta protocol ip6 udp dport ${port}`;
 }
 
 /**
@@ -53,14 +73,15 @@ export function macvtapTable({ guest, podNic, podNicMac, door }: Surroundings): 
  */
 function askInside({ mac }: Door): readonly string[] {
   const inside = `counter name asked_inside ether daddr set ${mac}`;
-  return [`udp dport { 67, 547 } ${inside}`, `icmpv6 type nd-router-solicit ${inside}`];
+  return [`${dhcp4(67)} ${inside}`, `${dhcp6(547)} ${inside}`, `icmpv6 type nd-router-solicit ${inside}`];
 }
 
 function doorChains({ tap, mac }: GuestIdentity, { link, speakers }: Door): readonly NftChain[] {
   const foreign = `ether saddr != { ${speakers.join(", ")} }`;
   return [
     chain("to_guest", "ingress", tap, [
-      `${foreign} udp dport { 68, 546 } counter name foreign_dhcp drop`,
+      `${foreign} ${dhcp4(68)} counter name foreign_dhcp drop`,
+      `${foreign} ${dhcp6(546)} counter name foreign_dhcp drop`,
       `${foreign} icmpv6 type nd-router-advert counter name foreign_dhcp drop`,
     ]),
     // Router advertisements are for all, and here "all" would be the whole network.
