@@ -185,6 +185,13 @@ function stateOf(kernel: Kernel): object {
   return { links, routes, neighbours };
 }
 
+/** Does to `eth0` all that a binding may; undone by `unwirePod`. */
+export function takeAside(kernel: Kernel, files: PodFiles, park: ParkKind): void {
+  const plan = prepare(kernel, files, park);
+  apply(kernel, plan, files);
+  assert.equal(apply(kernel, plan, files), 0);
+}
+
 /** As `wirePod` leaves them before the first change. */
 function prepare(kernel: Kernel, files: PodFiles, park: ParkKind): Plan {
   const pristine = observe(kernel);
