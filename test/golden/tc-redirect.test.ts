@@ -61,6 +61,16 @@ for (const one of cases) {
   });
 }
 
+test("a default route's smaller MTU is the guest's, by every way it is told", () => {
+  const small = routes.map((route) => ({ ...route, ...("gateway" in route && { mtu: 1400 }) }));
+  const result = plan({ name: "", observed: observedPod(DUAL_STACK, { routes: small, neighbours }) });
+  assert.ok(result.ok);
+  const [nic] = result.value.nics;
+  const tap = nic?.links.find(({ type }) => type === "tap");
+  const told = nic?.services.flatMap(({ config }) => ("mtu" in config ? [config.mtu] : []));
+  assert.deepEqual([tap?.type === "tap" && tap.mtu, nic?.domain.mtu, told], [1400, 1400, [1400, 1400]]);
+});
+
 test("a kernel without a classifier, and a link without a MAC, are problems with a way out", () => {
   const codeOf = (one: Omit<Case, "name">): string | undefined => {
     const result = plan({ name: "", ...one });

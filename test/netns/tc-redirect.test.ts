@@ -168,6 +168,32 @@ for (const classifier of CLASSIFIERS) {
   );
 }
 
+test("an eBPF redirect is replaced without losing a frame", needs, async (t) => {
+  const it = await place(t, "bpf", { stack: "v4" });
+  await addressed(it, ["v4"]);
+  const redirects = it.nic.links.flatMap((link) =>
+    (link.type === "tap" || link.type === "pod-nic") && link.redirect
+      ? [{ link: link.name, redirect: link.redirect }]
+      : [],
+  );
+  assert.equal(redirects.length, 2);
+  let over = false;
+  const ping = it.guest.exec("ping", ["-q", "-c", "300", "-i", "0.002", OTHER.v4]).finally(() => {
+    over = true;
+  });
+  let replaced = 0;
+  while (!over) {
+    for (const { link, redirect } of redirects) {
+      const local = replaced % 2 === 0 ? [] : redirect.local;
+      it.kernel.run({ op: "redirect.set", link, redirect: { ...redirect, local } });
+    }
+    replaced += 1;
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  assert.match((await ping).stdout, /300 received, 0% packet loss/);
+  assert.ok(replaced > 10);
+});
+
 test("one filter of a set taken out, or another classifier, is a drift", needs, async (t) => {
   const it = await place(t, "u32");
   const handle =

@@ -20,6 +20,7 @@ import type { HostFeatures } from "../../plan/host-features.ts";
 import type { GuestIdentity } from "../../plan/parts/anti-spoof.ts";
 import { queuesOf, tapDomainInterface } from "../../plan/parts/domain-interface.ts";
 import { podsMac } from "../../plan/parts/guest-mac.ts";
+import { pathMtu } from "../../plan/parts/path-mtu.ts";
 import {
   LAST_SERVER_INDEX,
   podAddressNotes,
@@ -85,7 +86,8 @@ interface Wiring {
   readonly served: boolean;
 }
 
-function planRedirect(nic: NicContext): Result<NicPlan> {
+function planRedirect(given: NicContext): Result<NicPlan> {
+  const nic: NicContext = { ...given, podLink: { ...given.podLink, mtu: pathMtu(given) } };
   const [classifier] = nic.vm.features.classifiers;
   if (classifier === undefined) return failed(noClassifier(nic));
   const own = podsMac(nic);
