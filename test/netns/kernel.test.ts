@@ -6,9 +6,14 @@ import { setImmediate } from "node:timers/promises";
 import { messageOf } from "../../src/base/errors.ts";
 import { type Cidr, eui64, type Ip } from "../../src/base/ip.ts";
 import { type Mac, macToBytes } from "../../src/base/mac.ts";
+import { EBUSY, KernelError } from "../../src/linux/errno.ts";
 import { hostFeatures, probeFeatures } from "../../src/linux/features.ts";
 import { type OpenKernel, openKernel } from "../../src/linux/kernel.ts";
+import { readLinks, setLink } from "../../src/linux/links.ts";
+import { inNetns } from "../../src/linux/netns.ts";
+import { openRtnetlink, type Rtnetlink } from "../../src/linux/rtnetlink.ts";
 import type { NftTable } from "../../src/nft/model.ts";
+import { RTM_SETLINK } from "../../src/wire/netlink-link.ts";
 import { kernelContract, POD_NIC } from "../contract/kernel.contract.ts";
 import { connect, eventually, requires, type TestPod, testPod } from "../support/netns.ts";
 
@@ -150,6 +155,30 @@ test("a router that is known by its link-local address is found by it", needs, a
   assert.deepEqual(kernel.resolveNeighbours("eth0", ["fe80::53" as Ip]), [
     { link: "eth0", ip: "fe80::53", mac, permanent: false },
   ]);
+});
+
+test("a kernel that renames only links that are down gets them down, and up again", needs, (t) => {
+  const pod = testPod(t);
+  connect({ pod, link: "eth0", addresses: ["fd00::5/64"], peer: testPod(t, "node"), peerLink: "veth0" });
+  const rtnetlink = inNetns(pod.path, openRtnetlink);
+  t.after(() => rtnetlink.close());
+  let refused = 0;
+  const old: Rtnetlink = {
+    ...rtnetlink,
+    change: (...changes) => {
+      const link = readLinks(rtnetlink).find(({ type }) => type === "veth");
+      const renames = changes.length === 1 && changes[0]?.type === RTM_SETLINK && link?.up === true;
+      if (!renames) return rtnetlink.change(...changes);
+      refused += 1;
+      throw new KernelError({ errno: EBUSY, operation: "rename", object: "eth0" });
+    },
+  };
+  const changes = { rename: "eth0-nic", mac: "02:00:00:00:00:07" as Mac };
+  setLink(old, "eth0", changes);
+  const renamed = readLinks(rtnetlink).find(({ name }) => name === "eth0-nic");
+  assert.deepEqual([renamed?.up, renamed?.mac, refused], [true, changes.mac, 1]);
+  // Which is why addresses are taken off, and their return planned, before a NIC steps aside.
+  assert.ok(!renamed?.addresses.includes("fd00::5/64" as Cidr));
 });
 
 test("nobody is asked over a link that is down", needs, (t) => {
