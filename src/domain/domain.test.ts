@@ -38,6 +38,7 @@ test("a guest without memory is refused with what to write", () => {
     accelerator: { type: "tcg", reason: "" },
     consoleSocket: "",
     agentSocket: "",
+    nicSocketFolder: "",
   } as const;
   for (const guest of [undefined, "0", "lots"]) {
     const spec = domain(guest === undefined ? {} : { memory: { guest } });

@@ -26,6 +26,8 @@ export interface DomainInput {
   readonly consoleSocket: string;
   /** Unix socket of the guest agent's channel; libvirt is its client. */
   readonly agentSocket: string;
+  /** Where the sockets of NICs without a tap are. */
+  readonly nicSocketFolder: string;
 }
 
 export interface DomainModel {
@@ -46,6 +48,9 @@ export interface DomainModel {
   readonly nics: readonly DomainInterface[];
   readonly consoleSocket: string;
   readonly agentSocket: string;
+  readonly nicSocketFolder: string;
+  /** The guest's memory can be mapped by another process. */
+  readonly sharedMemory: boolean;
   readonly rng: boolean;
 }
 
@@ -70,6 +75,8 @@ export function planDomain(input: DomainInput): DomainModel {
     nics: input.nics,
     consoleSocket: input.consoleSocket,
     agentSocket: input.agentSocket,
+    nicSocketFolder: input.nicSocketFolder,
+    sharedMemory: input.nics.some((nic) => nic.type === "passt" && nic.attach === "vhost-user"),
     rng: spec.devices.rng !== undefined,
   };
 }

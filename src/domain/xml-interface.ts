@@ -1,18 +1,20 @@
 /** `<interface>`, children in the order of KubeVirt's Go struct (kubevirt-api, A.1): hook sidecars see the same text. */
-import type { DomainInterface } from "./interface.ts";
+import type { DomainInterface, PasstForward, PasstInterface } from "./interface.ts";
 import { pciAddress } from "./xml-address.ts";
 import { element, type XmlElement } from "./xml-element.ts";
 
 export function interfaceElement(nic: DomainInterface): XmlElement {
   return element(
     "interface",
-    { type: nic.type },
+    { type: nic.type === "passt" ? passtType(nic) : nic.type },
     nic.pciAddress === undefined ? undefined : pciAddress(nic.pciAddress),
-    element("source"),
-    element("target", { dev: nic.target.dev, managed: "no" }),
+    ...attachment(nic),
     element("model", { type: nic.model }),
     element("mac", { address: nic.mac }),
-    element("mtu", { size: nic.mtu }),
+    // libvirt takes an MTU where it could set it on the host, too; for the others it is an override.
+    nic.type === "ethernet" || (nic.type === "passt" && nic.attach === "vhost-user")
+      ? element("mtu", { size: nic.mtu })
+      : undefined,
     nic.bootOrder === undefined ? undefined : element("boot", { order: nic.bootOrder }),
     nic.linkState === undefined ? undefined : element("link", { state: nic.linkState }),
     element("alias", { name: nic.alias }),
@@ -22,4 +24,33 @@ export function interfaceElement(nic: DomainInterface): XmlElement {
     nic.romEnabled ? undefined : element("rom", { enabled: "no" }),
     nic.acpiIndex === undefined ? undefined : element("acpi", { index: nic.acpiIndex }),
   );
+}
+
+function passtType({ attach }: PasstInterface): string {
+  return attach === "vhost-user" ? "vhostuser" : "user";
+}
+
+function attachment(nic: DomainInterface): readonly XmlElement[] {
+  switch (nic.type) {
+    case "ethernet":
+      return [element("source"), element("target", { dev: nic.target.dev, managed: "no" })];
+    case "user":
+      return [];
+    case "passt":
+      return [
+        element("source", { dev: nic.source }),
+        element("backend", { type: "passt" }),
+        ...nic.addresses.map(({ ip, prefix }) =>
+          element("ip", { address: ip, family: ip.includes(":") ? "ipv6" : "ipv4", prefix }),
+        ),
+        ...nic.forwards.map(forwardElement),
+      ];
+  }
+}
+
+function forwardElement({ protocol, ranges }: PasstForward): XmlElement {
+  const shown = ranges.map(({ start, end, exclude }) =>
+    element("range", { start, end: end === start ? undefined : end, exclude: exclude ? "yes" : undefined }),
+  );
+  return element("portForward", { proto: protocol }, ...shown);
 }

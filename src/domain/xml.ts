@@ -4,15 +4,18 @@ import type { DomainModel } from "./domain.ts";
 import { controllerElements, diskElement } from "./xml-disk.ts";
 import { element, renderXml, type XmlElement } from "./xml-element.ts";
 import { interfaceElement } from "./xml-interface.ts";
+import { QEMU_NAMESPACE, userNetworkElements } from "./xml-user-network.ts";
 
 const EMULATOR = "/usr/bin/qemu-system-x86_64";
 export const METADATA_NAMESPACE = "https://podtap.io/domain/1";
 
 export function toXml(domain: DomainModel): string {
+  const userNetworks = userNetworkElements(domain.nics, domain.nicSocketFolder);
+  const qemu = userNetworks.length === 0 ? {} : { "xmlns:qemu": QEMU_NAMESPACE };
   return renderXml(
     element(
       "domain",
-      { type: domain.hypervisor },
+      { type: domain.hypervisor, ...qemu },
       element("name", {}, domain.name),
       element("uuid", {}, domain.uuid),
       element(
@@ -21,6 +24,7 @@ export function toXml(domain: DomainModel): string {
         element("podtap:vmi", { "xmlns:podtap": METADATA_NAMESPACE, uid: domain.vmiUid }),
       ),
       element("memory", { unit: "b" }, String(domain.memoryBytes)),
+      domain.sharedMemory ? sharedMemoryElement() : undefined,
       element("vcpu", { placement: "static" }, String(domain.vcpus)),
       element("sysinfo", { type: "smbios" }, systemEntries(domain)),
       osElement(domain),
@@ -32,8 +36,14 @@ export function toXml(domain: DomainModel): string {
       element("on_reboot", {}, "restart"),
       element("on_crash", {}, "destroy"),
       devicesElement(domain),
+      ...userNetworks,
     ),
   );
+}
+
+function sharedMemoryElement(): XmlElement {
+  const source = element("source", { type: "memfd" });
+  return element("memoryBacking", {}, source, element("access", { mode: "shared" }));
 }
 
 /** What guests read as their vendor (`/sys/class/dmi`): KubeVirt's defaults, which some images test for. */

@@ -1,4 +1,5 @@
 /** A plan for people: one thing a line, columns that line up, no braces. The golden tests compare this text. */
+import type { DomainInterface } from "../domain/interface.ts";
 import type { GuestService } from "../guest/config.ts";
 import type { NftTable } from "../nft/model.ts";
 import { renderTable } from "../nft/render.ts";
@@ -144,7 +145,18 @@ function renderService(service: GuestService): string {
 
 function renderDomain({ domain }: NicPlan): string {
   const queues = domain.driver?.queues ? `  queues ${domain.driver.queues}` : "";
-  return `  domain  ${domain.type}  target ${domain.target.dev}  model ${domain.model}  alias ${domain.alias}${queues}`;
+  return `  domain  ${domain.type}  ${renderAttachment(domain)}  model ${domain.model}  alias ${domain.alias}${queues}`;
+}
+
+function renderAttachment(domain: DomainInterface): string {
+  switch (domain.type) {
+    case "ethernet":
+      return `target ${domain.target.dev}`;
+    case "user":
+      return domain.netdev.type === "stream" ? `stream ${domain.netdev.socket}` : domain.netdev.type;
+    case "passt":
+      return `by libvirt  ${domain.attach}`;
+  }
 }
 
 function renderHostLink({ name, lower, mac, reaches }: HostLinkPlan): string {

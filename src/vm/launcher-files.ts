@@ -9,6 +9,8 @@ export interface LauncherFiles {
   readonly api: string;
   readonly console: ConsoleFiles;
   readonly agentSocket: string;
+  /** Folder of the sockets of NICs without a tap. */
+  readonly nicSockets: string;
   readonly libvirt: LibvirtFiles;
   /** The spec of a start that is under way. */
   readonly starting: string;
@@ -25,6 +27,7 @@ export function launcherFiles(dir: string): LauncherFiles {
       log: join(dir, "serial.log"),
     },
     agentSocket: join(dir, "agent.sock"),
+    nicSockets: dir,
     libvirt: libvirtFiles(dir),
     starting: join(dir, "launch.starting.json"),
     started: join(dir, "launch.json"),

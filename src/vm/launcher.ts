@@ -180,6 +180,7 @@ export class Launcher {
       accelerator: spec.accelerator,
       consoleSocket: files.console.serialSocket,
       agentSocket: files.agentSocket,
+      nicSocketFolder: files.nicSockets,
     });
   }
 

@@ -71,6 +71,7 @@ async function planned(context: Context, name: string | undefined, options: Dump
       accelerator: { type: "kvm", reason: "not asked" },
       consoleSocket: "/example/console.sock",
       agentSocket: "/example/agent.sock",
+      nicSocketFolder: "/example",
     }),
   );
 }

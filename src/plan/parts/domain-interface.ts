@@ -3,23 +3,30 @@
  * (`pkg/virt-launcher/virtwrap/converter/network/configurator.go`).
  */
 import type { Mac } from "../../base/mac.ts";
-import type { DomainInterface } from "../../domain/interface.ts";
+import type { DomainNic, TapInterface } from "../../domain/interface.ts";
 import type { NicContext } from "../binding.ts";
 
-export function tapDomainInterface(nic: NicContext, mac: Mac, mtu: number): DomainInterface {
-  const spec = nic.interface;
-  const virtio = isVirtio(spec.model);
+export function tapDomainInterface(nic: NicContext, mac: Mac, mtu: number): TapInterface {
   const queues = queuesOf(nic);
   return {
     type: "ethernet",
-    alias: `ua-${spec.name}`,
     target: { dev: nic.names.tap, managed: false },
-    mac,
-    model: virtio ? virtioModel(nic.vm.useVirtioTransitional) : (spec.model ?? ""),
-    mtu,
+    ...domainNic(nic, mac, mtu),
     ...(queues > 0 && {
       driver: { name: nic.vm.features.vhostNet ? ("vhost" as const) : ("qemu" as const), queues },
     }),
+  };
+}
+
+/** What the manifest says of the NIC, whatever it is joined to. */
+export function domainNic(nic: NicContext, mac: Mac, mtu: number): DomainNic {
+  const spec = nic.interface;
+  const virtio = isVirtio(spec.model);
+  return {
+    alias: `ua-${spec.name}`,
+    mac,
+    model: virtio ? virtioModel(nic.vm.useVirtioTransitional) : (spec.model ?? ""),
+    mtu,
     ...(spec.bootOrder !== undefined && { bootOrder: spec.bootOrder }),
     romEnabled: spec.bootOrder !== undefined,
     ...(spec.state === "down" && { linkState: "down" as const }),
