@@ -19,6 +19,6 @@ export const macvtapAdmission: BindingAdmission = {
   states: ["up", "down"],
   ports: "informative",
   portRanges: "no",
-  dhcpOptions: false,
+  dhcpOptions: true,
   resourceClaims: false,
 };

@@ -20,13 +20,14 @@ import type { Binding, NicContext } from "../../plan/binding.ts";
 import { tapDomainInterface } from "../../plan/parts/domain-interface.ts";
 import { guestMac, podsMac } from "../../plan/parts/guest-mac.ts";
 import { podAddressServices, routerIpv6, wiringMac } from "../../plan/parts/pod-address-services.ts";
-import { handedOver, type PodAddresses, podAddresses } from "../../plan/parts/pod-addresses.ts";
+import { handedOver, podAddresses } from "../../plan/parts/pod-addresses.ts";
 import { reportPodBridge } from "../../plan/parts/pod-bridge.ts";
 import type { LinkPlan, MacvlanMode, NicPlan, SysctlPlan } from "../../plan/plan.ts";
 import { hostLinkOf } from "./host-access.ts";
 import { lacking, modeOf, problemsOf } from "./mode.ts";
 import { notesOf } from "./notes.ts";
 import { macvtapTable } from "./tables.ts";
+import type { Wiring } from "./wiring.ts";
 
 export const macvtap: Binding = {
   bindingName: "macvtap",
@@ -50,18 +51,6 @@ export const macvtap: Binding = {
   plan: planMacvtap,
   report: reportPodBridge,
 };
-
-/** Everything about the NIC that was decided before the plan is put together. */
-export interface Wiring {
-  readonly nic: NicContext;
-  readonly mode: MacvlanMode;
-  readonly mac: Mac;
-  readonly podNicMac: Mac;
-  readonly addresses: PodAddresses;
-  /** By podtap, over a sibling, rather than by the network. */
-  readonly served: boolean;
-  readonly external: boolean;
-}
 
 function planMacvtap(nic: NicContext): Result<NicPlan> {
   const mode = modeOf(nic);

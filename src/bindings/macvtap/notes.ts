@@ -3,8 +3,8 @@ import { HOST_ACCESS_ANNOTATION } from "../../api/annotations.ts";
 import { podAddressNotes } from "../../plan/parts/pod-address-services.ts";
 import { handedOver } from "../../plan/parts/pod-addresses.ts";
 import { wantsHostAccess } from "./host-access.ts";
-import type { Wiring } from "./index.ts";
 import { passesPodNic } from "./mode.ts";
+import type { Wiring } from "./wiring.ts";
 
 export function notesOf(wiring: Wiring): readonly string[] {
   const { nic, mode, addresses, served, external } = wiring;
