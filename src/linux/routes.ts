@@ -1,4 +1,5 @@
 /** Routes of one namespace's main table, over its rtnetlink socket. */
+import { familyOf } from "../base/ip.ts";
 import type { ObservedLink, ObservedRoute, RouteHop } from "../plan/observed.ts";
 import { NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE } from "../wire/netlink.ts";
 import {
@@ -40,9 +41,11 @@ export function addRoute(rtnetlink: Rtnetlink, route: ObservedRoute): void {
   const own = order.find((hop) => sameHop(hop, route));
   const hops = own === undefined ? [] : [...order.filter((hop) => hop === own || has(there, hop)), ...there];
   const wanted = hops.filter((hop, at) => hops.findIndex((other) => sameHop(hop, other)) === at);
+  // IPv6 takes routes of one metric beside each other: one that a router advertised must not keep out CNI's.
+  const beside = familyOf(route.destination) === 6 ? 0 : NLM_F_EXCL;
   rtnetlink.change({
     type: RTM_NEWROUTE,
-    flags: NLM_F_CREATE | (there.length > 0 ? NLM_F_REPLACE : NLM_F_EXCL),
+    flags: NLM_F_CREATE | (there.length > 0 ? NLM_F_REPLACE : beside),
     payload: encode(rtnetlink, route, wanted, operation),
     operation,
     object: describe(route),

@@ -420,6 +420,15 @@ export function kernelContract({
     );
   });
 
+  contract("an IPv6 route is added beside another gateway's of the same metric", (kernel) => {
+    const route = { destination: "fd77::/64" as Cidr, link: "eth0", metric: 1024 };
+    for (const gateway of ["fe80::8", "fd00:10:244::9", "fe80::8"] as string[] as Ip[]) {
+      kernel.run({ op: "route.add", route: { ...route, gateway } });
+    }
+    const gateways = routesTo(kernel, "fd77::/64").map(({ gateway }) => gateway ?? "");
+    assert.deepEqual(gateways.toSorted(), ["fd00:10:244::9", "fe80::8"]);
+  });
+
   contract("a gateway must be reachable, a source one's own", (kernel) => {
     const to = (rest: object): Step => ({
       op: "route.add",

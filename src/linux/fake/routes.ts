@@ -32,10 +32,10 @@ export class FakeRoutes {
     const hops = known.filter((hop) => sameHop(hop, route) || same.some((one) => sameHop(hop, one)));
     const metric = route.metric ?? (familyOf(route.destination) === 6 ? 1024 : undefined);
     const { fromAddress: _, hops: __, ...plain } = { ...route, ...(metric !== undefined && { metric }) };
-    this.#given = [
-      ...this.#given.filter((one) => !same.includes(one)),
-      ...(hops.length > 1 ? spread(plain, hops) : [plain]),
-    ];
+    this.#given =
+      hops.length > 1
+        ? [...this.#given.filter((one) => !same.includes(one)), ...spread(plain, hops)]
+        : [...this.#given, plain];
   }
 
   delete(route: ObservedRoute): void {
