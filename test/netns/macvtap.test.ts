@@ -27,7 +27,7 @@ import { eventually, requires, type TestPod } from "../support/netns.ts";
 import { ask, listen } from "../support/talk.ts";
 
 const families = ["v4", "v6"] as const;
-const needs = requires("root", "nft", "ip", "udhcpc");
+const needs = requires("root", "nft", "ip", "udhcpc", "dhclient");
 
 /** Like a test's context, for what several tests share. */
 function shared(): { after(fn: () => unknown): void; undo(): Promise<void> } {
@@ -54,7 +54,7 @@ describe("macvtap on the pod network", needs, () => {
     overheard = await overhear(scope, net.host, "br0");
     guest = await it.startGuest();
     assert.ok(await udhcpc(guest));
-    await guest.read("ip", "address", "add", `${POD_IP.v6}/128`, "dev", "eth0", "nodad");
+    await dhclient6(guest);
     await listen(scope, guest, "guest", "tcp", 80);
     await listen(scope, guest, "guest", "udp", 5353);
     await listen(scope, net.neighbour, "neighbour", "tcp", 8080);
@@ -70,10 +70,34 @@ describe("macvtap on the pod network", needs, () => {
     assert.equal(lease?.["dns"], HOST_IP.v4);
   });
 
-  test("the prefix comes by router advertisement", async () => {
+  test("the default route and the prefix come by router advertisement, the address by DHCPv6", async () => {
+    const link = /inet6 (fe80::[0-9a-f:]+)/.exec(net.host.run("ip", "-6", "addr", "show", "dev", "br0"))?.[1];
+    assert.ok(link);
+    await eventually("the host as router", async () =>
+      (await guest.read("ip", "-6", "route", "show", "default")).includes(`via ${link}`) ? true : undefined,
+    );
+    const addresses = await guest.read("ip", "-6", "address", "show", "dev", "eth0");
+    assert.ok(addresses.includes(` ${POD_IP.v6}/128 `), addresses);
     await eventually("a route to the prefix", async () =>
       (await guest.read("ip", "-6", "route", "show", "fd98::/64")).includes("expires") ? true : undefined,
     );
+  });
+
+  test("a renewal, asked of the server that nobody has, is answered", async () => {
+    const asked = it.counter("asked_inside");
+    const client = guest.start("udhcpc", ["-f", "-i", guest.nic, "-s", "/bin/true"]);
+    let said = "";
+    client.stderr?.on("data", (data: Buffer) => {
+      said += data.toString();
+    });
+    const leases = () => said.split("lease of").length - 1;
+    await eventually("a lease", () => leases() === 1 || undefined);
+    const afterwards = it.counter("asked_inside");
+    assert.ok(afterwards > asked);
+    client.kill("SIGUSR1");
+    await eventually("the lease again", () => leases() === 2 || undefined);
+    assert.doesNotMatch(said.split("lease of")[1] ?? "", /discover/);
+    client.kill("SIGTERM");
   });
 
   for (const family of families) {
@@ -147,6 +171,19 @@ describe("macvtap on the pod network", needs, () => {
     net.pod.run("ping", "-c1", "-W2", HOST_IP.v6);
   });
 });
+
+for (const mtu of [1400, 9000]) {
+  test(`macvtap with an MTU of ${mtu}: the guest is told, and such packets pass whole`, needs, async (t) => {
+    const net = podNetwork(t, mtu);
+    const it = wireMacvtap(t, net.pod);
+    const guest = await it.startGuest();
+    assert.equal((await udhcpc(guest))?.["mtu"], String(mtu));
+    assert.equal(it.nic.domain.mtu, mtu);
+    const whole = ["-c1", "-W2", "-M", "do", "-s", String(mtu - 28)];
+    await guest.read("ping", ...whole, OTHER_IP.v4);
+    net.neighbour.run("ping", ...whole, POD_IP.v4);
+  });
+}
 
 test("macvtap opened by several queues carries traffic on them", needs, async (t) => {
   const net = podNetwork(t);
@@ -292,6 +329,17 @@ test(
     assert.equal(await ask(net.host, "10.97.0.7", "tcp", 80), "silence");
   },
 );
+
+async function dhclient6(guest: NamespaceGuest): Promise<void> {
+  const folder = mkdtempSync(join(tmpdir(), "podtap-dhclient6-"));
+  try {
+    const files = ["-lf", join(folder, "leases"), "-pf", join(folder, "pid")];
+    const { code, stderr } = await guest.exec("dhclient", ["-6", "-1", "-v", ...files, guest.nic]);
+    assert.equal(code, 0, stderr);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
 
 interface Ear {
   text(): string;

@@ -58,7 +58,21 @@ export interface MacvtapParts {
 
 export function podNetwork(t: After, mtu = 1500): PodNetwork {
   const host = testPod(t, "mvthost");
-  host.run("ip", "link", "add", "br0", "type", "bridge", "mcast_snooping", "0");
+  // A router is there for some time before its pods.
+  host.run("sysctl", "-qw", "net.ipv6.conf.default.accept_dad=0");
+  // With a MAC of its own a bridge keeps it, and the link-local address that it suggests, when ports come.
+  host.run(
+    "ip",
+    "link",
+    "add",
+    "br0",
+    "address",
+    "02:00:00:98:00:01",
+    "type",
+    "bridge",
+    "mcast_snooping",
+    "0",
+  );
   host.run("ip", "link", "set", "br0", "up", "mtu", String(mtu));
   const [pod, neighbour] = (["mvtpod", "mvtnear"] as const).map((label, i) => {
     const one = testPod(t, label);
