@@ -8,14 +8,17 @@ import { connect, Socket } from "node:net";
 import { pipeline } from "node:stream/promises";
 import type { Pod, Vmi } from "../../api/types.ts";
 import type { Ip } from "../../base/ip.ts";
+import { registry } from "../../bindings/index.ts";
 import { ApiError, badRequest, notFound } from "../../cluster/api-error.ts";
 import type { ApiRoute, Exchange, RouteHandler, StreamRequest } from "../../cluster/local/exchange.ts";
 import type { PodIdentity } from "../../cluster/local/pods/machine.ts";
 import { identityOf } from "../../cluster/local/pods/pod-runner.ts";
 import { type Cluster, PODS, VMIS } from "../../cluster/port.ts";
 import { domainName } from "../../domain/domain.ts";
+import type { Plan } from "../../plan/plan.ts";
 import { launcherFiles } from "../../vm/launcher-files.ts";
 import type { Paths } from "../paths.ts";
+import { HOST_NETNS } from "./host-network.ts";
 import type { Machine } from "./machine.ts";
 import type { NodeNet } from "./net.ts";
 import { podFolders } from "./sandbox-files.ts";
@@ -119,26 +122,37 @@ function kubevirtHandlers({ machine, net, paths }: RouteOptions): Readonly<Recor
       return {
         stream: async (request) => {
           const plan = machine.storedPlan(pod);
-          const guest = plan?.nics.flatMap((nic) => nic.addresses.guest) ?? [];
-          joinStreams(
-            request,
-            new Socket({ fd: await connectGuest(net, podFolders(paths, pod.id).netns, guest, number) }),
-          );
+          const doors = plan === undefined ? [] : doorsOf(plan, podFolders(paths, pod.id).netns);
+          joinStreams(request, new Socket({ fd: await connectGuest(net, doors, number) }));
         },
       };
     },
   };
 }
 
-/** Tries the guest's addresses in order, from inside its pod: no declared port stands in between. */
-async function connectGuest(
-  net: NodeNet,
-  netns: string,
-  guest: readonly Ip[],
-  port: number,
-): Promise<number> {
+interface Door {
+  readonly netns: string;
+  readonly ip: Ip;
+}
+
+/**
+ * Where the guest answers. Behind the pod's translation that is inside the pod, where no declared port stands in
+ * between; a guest with addresses of its own is dialled from the host, for its pod has no network any more; and
+ * one behind a program is where the program listens.
+ */
+function doorsOf({ nics }: Plan, podNetns: string): readonly Door[] {
+  return nics.flatMap((nic) => {
+    const traits = registry.all.find(({ bindingName }) => bindingName === nic.bindingName)?.traits;
+    if (traits?.path === "user-space") return nic.addresses.pod.map((ip) => ({ netns: HOST_NETNS, ip }));
+    const netns = traits?.podAddress === "natted" ? podNetns : HOST_NETNS;
+    return nic.addresses.guest.map((ip) => ({ netns, ip }));
+  });
+}
+
+/** Tries the guest's doors in order. */
+async function connectGuest(net: NodeNet, doors: readonly Door[], port: number): Promise<number> {
   let last: unknown;
-  for (const ip of guest) {
+  for (const { netns, ip } of doors) {
     try {
       return await net.connectTcp(netns, ip, port);
     } catch (thrown) {

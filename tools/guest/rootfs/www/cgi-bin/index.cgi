@@ -3,6 +3,7 @@
 printf 'Content-Type: text/plain\r\n\r\n'
 echo "hello from $(hostname)"
 ip -o addr show scope global | awk '{ print "address " $4 " on " $2 }'
+echo "boot $(cat /proc/sys/kernel/random/boot_id)"
 you=${REMOTE_ADDR#[}
 you=${you%]}
 echo "you are ${you#::ffff:} port $REMOTE_PORT"
