@@ -25,14 +25,14 @@ measure() {
 }
 
 for round in $(seq "$rounds"); do
-  measure phase1 "$round" phase1 --nics 50
-  measure apply "$round" apply
-  measure memory "$round" memory
+  measure phase1 "$round" phase1 --binding masquerade --nics 50
+  measure apply "$round" apply --binding masquerade
+  measure memory "$round" memory --binding masquerade
   measure dhcp "$round" dhcp
 done
 # Long, and once is enough to see whether it is flat.
 rounds=1
-measure phase1-many 1 phase1 --nics "$many"
+measure phase1-many 1 phase1 --binding masquerade --nics "$many"
 measure phase1-all 1 phase1 --binding all --nics 50
 measure datapath 1 datapath $quick
 

@@ -3,8 +3,8 @@ import type { Settings } from "../api/settings.ts";
 import { KNOWN_BINDINGS } from "./admission.ts";
 import { WIRED_METHODS } from "./index.ts";
 
-/** KubeVirt's default is the bridge binding; podtap's follows once it wires that. */
-const DEFAULT_BINDING = "masquerade";
+/** KubeVirt's, where nobody configured another (`pkg/virt-config`, defaultNetworkInterface). */
+const DEFAULT_BINDING = "bridge";
 
 export const DEFAULT_SETTINGS: Settings = {
   defaultBinding: DEFAULT_BINDING,
@@ -21,7 +21,6 @@ export const DEFAULT_SETTINGS: Settings = {
 /** Answers as KubeVirt's admission does. `bindings` stays what podtap can wire. */
 export const STRICT_SETTINGS: Settings = {
   ...DEFAULT_SETTINGS,
-  defaultBinding: "bridge",
   gates: {},
   compat: "strict",
   inbound: "all",
