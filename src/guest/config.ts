@@ -62,8 +62,19 @@ export interface RouterAdvertConfig {
   readonly intervalSeconds: number;
 }
 
+/** Stations of the network that are there and do not answer guests themselves. */
+export interface NeighboursConfig {
+  readonly neighbours: readonly {
+    readonly ip: Ip;
+    readonly mac: Mac;
+    /** Said in IPv6 answers: a guest forgets a router that does not say so (RFC 4861, 7.2.5). */
+    readonly isRouter: boolean;
+  }[];
+}
+
 /** One responder, on one link of the pod's namespace. */
 export type GuestService =
   | { readonly type: "dhcp4"; readonly link: string; readonly config: Dhcp4Config }
   | { readonly type: "dhcp6"; readonly link: string; readonly config: Dhcp6Config }
-  | { readonly type: "router-advert"; readonly link: string; readonly config: RouterAdvertConfig };
+  | { readonly type: "router-advert"; readonly link: string; readonly config: RouterAdvertConfig }
+  | { readonly type: "neighbours"; readonly link: string; readonly config: NeighboursConfig };

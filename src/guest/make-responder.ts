@@ -2,6 +2,7 @@
 import type { GuestService } from "./config.ts";
 import { dhcp4Responder } from "./dhcp4.ts";
 import { dhcp6Responder } from "./dhcp6.ts";
+import { neighboursResponder } from "./neighbours.ts";
 import type { Responder } from "./responder.ts";
 import { routerAdvertResponder } from "./router-advert.ts";
 
@@ -13,5 +14,7 @@ export function makeResponder(service: GuestService): Responder {
       return dhcp6Responder(service.config);
     case "router-advert":
       return routerAdvertResponder(service.config);
+    case "neighbours":
+      return neighboursResponder(service.config);
   }
 }

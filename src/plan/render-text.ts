@@ -134,6 +134,10 @@ function renderService(service: GuestService): string {
     }
     case "dhcp6":
       return `${head}  give ${service.config.leaseIp}  dns ${list(service.config.nameservers)}`;
+    case "neighbours": {
+      const shown = service.config.neighbours.map(({ ip, mac }) => `${ip} is ${mac}`);
+      return `${head}  answer ${list(shown)}`;
+    }
     case "router-advert": {
       const { routerLifetimeSeconds, routerLinkLocal, prefixes, nameservers, mtu } = service.config;
       const router = routerLifetimeSeconds === 0 ? "none" : routerLinkLocal;

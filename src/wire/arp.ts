@@ -1,9 +1,9 @@
-/** ARP for IPv4 over Ethernet (RFC 826, RFC 5227): the question, and who answered it. Whole frames. */
+/** ARP for IPv4 over Ethernet (RFC 826, RFC 5227): questions and answers. Whole frames. */
 import { putU16, u16 } from "./bytes.ts";
 import { BROADCAST_MAC, decodeEthernet, ETHERNET_HEADER, writeEthernet } from "./ethernet.ts";
 import type { Malformed } from "./malformed.ts";
 
-const ETHERTYPE_ARP = 0x0806;
+export const ETHERTYPE_ARP = 0x0806;
 const ETHERNET = 1;
 const IPV4 = 0x0800;
 const REQUEST = 1;
@@ -19,18 +19,18 @@ export interface ArpQuestion {
 }
 
 export function encodeArpQuestion({ sourceMac, sourceIp, target }: ArpQuestion): Uint8Array {
-  const frame = new Uint8Array(ETHERNET_HEADER + MESSAGE);
-  writeEthernet(frame, BROADCAST_MAC, sourceMac, ETHERTYPE_ARP);
-  const message = frame.subarray(ETHERNET_HEADER);
-  putU16(message, 0, ETHERNET);
-  putU16(message, 2, IPV4);
-  message[4] = 6;
-  message[5] = 4;
-  putU16(message, AT.operation, REQUEST);
-  message.set(sourceMac, AT.senderMac);
-  message.set(sourceIp, AT.senderIp);
-  message.set(target, AT.targetIp);
-  return frame;
+  const ends = { senderMac: sourceMac, senderIp: sourceIp, targetIp: target };
+  return encodeArp(REQUEST, BROADCAST_MAC, ends);
+}
+
+export function decodeArpQuestion(bytes: Uint8Array): ArpQuestion | Malformed {
+  const message = decodeArp(bytes, REQUEST);
+  if (typeof message === "string") return message;
+  return {
+    sourceMac: message.subarray(AT.senderMac, AT.senderIp),
+    sourceIp: message.subarray(AT.senderIp, AT.targetMac),
+    target: message.subarray(AT.targetIp, MESSAGE),
+  };
 }
 
 export interface ArpAnswer {
@@ -38,7 +38,45 @@ export interface ArpAnswer {
   readonly mac: Uint8Array;
 }
 
+/** To the asker alone. */
+export function encodeArpAnswer({ ip, mac }: ArpAnswer, asker: ArpQuestion): Uint8Array {
+  const { sourceMac: targetMac, sourceIp: targetIp } = asker;
+  return encodeArp(REPLY, targetMac, { senderMac: mac, senderIp: ip, targetMac, targetIp });
+}
+
 export function decodeArpAnswer(bytes: Uint8Array): ArpAnswer | Malformed {
+  const message = decodeArp(bytes, REPLY);
+  if (typeof message === "string") return message;
+  return {
+    mac: message.subarray(AT.senderMac, AT.senderIp),
+    ip: message.subarray(AT.senderIp, AT.targetMac),
+  };
+}
+
+interface Ends {
+  readonly senderMac: Uint8Array;
+  readonly senderIp: Uint8Array;
+  readonly targetMac?: Uint8Array;
+  readonly targetIp: Uint8Array;
+}
+
+function encodeArp(operation: number, destination: Uint8Array, ends: Ends): Uint8Array {
+  const frame = new Uint8Array(ETHERNET_HEADER + MESSAGE);
+  writeEthernet(frame, destination, ends.senderMac, ETHERTYPE_ARP);
+  const message = frame.subarray(ETHERNET_HEADER);
+  putU16(message, 0, ETHERNET);
+  putU16(message, 2, IPV4);
+  message[4] = 6;
+  message[5] = 4;
+  putU16(message, AT.operation, operation);
+  message.set(ends.senderMac, AT.senderMac);
+  message.set(ends.senderIp, AT.senderIp);
+  if (ends.targetMac !== undefined) message.set(ends.targetMac, AT.targetMac);
+  message.set(ends.targetIp, AT.targetIp);
+  return frame;
+}
+
+function decodeArp(bytes: Uint8Array, operation: number): Uint8Array | Malformed {
   const frame = decodeEthernet(bytes);
   if (typeof frame === "string") return frame;
   if (frame.etherType !== ETHERTYPE_ARP) return "other-protocol";
@@ -47,9 +85,5 @@ export function decodeArpAnswer(bytes: Uint8Array): ArpAnswer | Malformed {
   const plain =
     u16(message, 0) === ETHERNET && u16(message, 2) === IPV4 && message[4] === 6 && message[5] === 4;
   if (!plain) return "bad-header";
-  if (u16(message, AT.operation) !== REPLY) return "other-protocol";
-  return {
-    mac: message.subarray(AT.senderMac, AT.senderIp),
-    ip: message.subarray(AT.senderIp, AT.targetMac),
-  };
+  return u16(message, AT.operation) === operation ? message : "other-protocol";
 }

@@ -73,6 +73,10 @@ const bridgeCases: readonly Case[] = [
     observed: observedPod(["fd00:10:244:1::7/128"], { routes: [route("::/0", "fe80::1")] }),
   },
   {
+    name: "ipv6-router-without-link-local",
+    observed: observedPod(["fd00:10:244:1::7/64"], { routes: ofFamily(6), neighbours: router.slice(0, 1) }),
+  },
+  {
     name: "ipv6-silent-gateway",
     observed: observedPod(["fd00:10:244:1::7/64"], { routes: ofFamily(6) }),
   },
@@ -96,8 +100,12 @@ const bridgeCases: readonly Case[] = [
     }),
   },
   {
+    // AWS's VPC plugin writes the gateway into the pod's neighbour table, and nothing answers for it.
     name: "onlink-gateway",
-    observed: observedPod(["10.0.1.5/32"], { routes: [route("0.0.0.0/0", "169.254.1.1", { onLink: true })] }),
+    observed: observedPod(["10.0.1.5/32"], {
+      routes: [route("0.0.0.0/0", "169.254.1.1", { onLink: true })],
+      neighbours: [{ link: "eth0", ip: "169.254.1.1" as Ip, mac: ROUTER_MAC, permanent: true }],
+    }),
   },
   {
     name: "point-to-point",

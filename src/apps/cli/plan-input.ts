@@ -53,6 +53,12 @@ export const EXAMPLE: Surroundings = {
       "net/bridge/bridge-nf-call-ip6tables": "1",
       "net/ipv6/conf/eth0/accept_ra": "0",
     },
+    neighbours: ["fd00:10:244:1::1", "fe80::858:aff:fef4:101"].map((ip) => ({
+      link: "eth0",
+      ip: ip as Ip,
+      mac: "0a:58:0a:f4:01:01" as Mac,
+      permanent: false,
+    })),
   },
   resolver: EXAMPLE_RESOLVER,
 };

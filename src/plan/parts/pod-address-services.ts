@@ -3,8 +3,9 @@
  * for IPv6 router advertisements and DHCPv6 (a /128, RFC 8415 knows no prefix length).
  *
  * They introduce the network's own router. A guest knows an IPv6 router by the source of its advertisement, so ours
- * carry that router's link-local address; a router whose link-local address nobody could find is not advertised
- * (lifetime 0), for an invented one would not answer when the guest asks whether it is still there (RFC 4861, 7.3).
+ * carry that router's link-local address. Where the router did not answer for one, they carry the one that its MAC
+ * suggests, and we answer for it with that MAC when the guest asks whether its router is still there (RFC 4861, 7.3).
+ * A router whose MAC nobody knows is not advertised (lifetime 0).
  *
  * The guest makes itself no address (autonomous off): the filter at the tap knows the pod's only.
  */
@@ -56,6 +57,7 @@ export function podAddressServices(
   return [
     ...(ipv4 ? [dhcp4(nic, ipv4, door)] : []),
     ...(ipv6 ? [routerAdvert(nic, ipv6, door), dhcp6(nic, ipv6, door)] : []),
+    ...neighbours(nic, ipv6, door),
   ];
 }
 
@@ -68,7 +70,7 @@ export function podAddressNotes(nic: NicContext, { ipv4, ipv6 }: PodAddresses): 
     ...(ipv6 || !ipv4 ? [] : [`no IPv6: ${pod} has none`]),
     ...(ipv6?.gateway && !ipv6.router
       ? [
-          `no IPv6 default route for the guest: the link-local address of its router ${ipv6.gateway} is not known; set the route in the guest`,
+          `no IPv6 default route for the guest: its router ${ipv6.gateway} did not answer; set the route in the guest`,
         ]
       : []),
     ...(ipv6 && ipv6.untold.length > 0
@@ -142,6 +144,24 @@ function dhcp6(nic: NicContext, { ip }: PodIpv6, door: GuestDoor): GuestService 
       searchDomains: searchDomains(nic),
     },
   };
+}
+
+/** What CNI wrote into the pod's neighbour table because the network does not answer, and a silent router. */
+function neighbours(
+  nic: NicContext,
+  ipv6: PodIpv6 | undefined,
+  { link }: GuestDoor,
+): readonly GuestService[] {
+  const { router, gateway } = ipv6 ?? {};
+  const written = nic.observed.neighbours
+    .filter((entry) => entry.permanent && entry.link === nic.names.podInterface)
+    .map(({ ip, mac }) => ({ ip, mac, isRouter: ip === gateway || ip === router?.linkLocal }));
+  const silent =
+    router?.silent && router.mac !== undefined
+      ? [{ ip: router.linkLocal, mac: router.mac, isRouter: true }]
+      : [];
+  const all = [...written, ...silent];
+  return all.length === 0 ? [] : [{ type: "neighbours", link, config: { neighbours: all } }];
 }
 
 /** Clients send to the group of all servers, so nobody asks where this address is. */

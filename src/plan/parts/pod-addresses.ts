@@ -14,13 +14,14 @@ import {
   cidrIp,
   cidrNetwork,
   cidrPrefix,
+  eui64,
   type Family,
   familyOf,
   type Ip,
   isGlobalUnicast,
   toCidr,
 } from "../../base/ip.ts";
-import type { Mac } from "../../base/mac.ts";
+import { type Mac, macToBytes } from "../../base/mac.ts";
 import type { NicContext } from "../binding.ts";
 import type { ObservedRoute } from "../observed.ts";
 
@@ -47,10 +48,20 @@ export interface PodIpv6 {
   readonly onLink: readonly Cidr[];
   /** Of the default route, as CNI wrote it; absent as in IPv4. */
   readonly gateway?: Ip;
-  /** The gateway's own link-local address, by which alone guests can be told of a router (RFC 4861, 4.2). */
-  readonly router?: { readonly linkLocal: Ip; readonly mac?: Mac };
+  /** By a link-local address, by which alone guests can be told of a router (RFC 4861, 4.2). */
+  readonly router?: PodRouter;
   /** Destinations of routes that a router advertisement does not carry. */
   readonly untold: readonly Cidr[];
+}
+
+export interface PodRouter {
+  readonly linkLocal: Ip;
+  readonly mac?: Mac;
+  /**
+   * Nobody heard the router answer for that address. It is the one that its MAC suggests: a router that has just
+   * come up owns it in a second, and for one that has another somebody must answer in its place.
+   */
+  readonly silent?: true;
 }
 
 /** Neither family: the network has no IPAM, and how the guest gets an address is the network's own business. */
@@ -116,12 +127,15 @@ function podIpv6(nic: NicContext): PodIpv6 | undefined {
   };
 }
 
-function routerOf(nic: NicContext, gateway: Ip): PodIpv6["router"] {
+function routerOf(nic: NicContext, gateway: Ip): PodRouter | undefined {
   const near = nic.observed.neighbours.filter(({ link }) => link === nic.names.podInterface);
   const mac = near.find(({ ip }) => ip === gateway)?.mac;
   if (cidrContains(LINK_LOCAL, gateway)) return { linkLocal: gateway, ...(mac && { mac }) };
+  if (mac === undefined) return undefined;
   const linkLocal = near.find((other) => other.mac === mac && cidrContains(LINK_LOCAL, other.ip))?.ip;
-  return mac && linkLocal && { linkLocal, mac };
+  return linkLocal === undefined
+    ? { linkLocal: eui64("fe80::" as Ip, macToBytes(mac)), mac, silent: true }
+    : { linkLocal, mac };
 }
 
 function globalAddress(nic: NicContext, family: Family): Cidr | undefined {

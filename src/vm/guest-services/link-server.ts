@@ -9,7 +9,7 @@
 import type { Clock } from "../../base/clock.ts";
 import type { GuestFact, Refusal, Responder } from "../../guest/responder.ts";
 import type { PacketPort } from "../packet-port.ts";
-import { GUEST_SERVICE_FILTER } from "./packet-filter.ts";
+import { GUEST_SERVICE_FILTER, NEIGHBOUR_FILTER } from "./packet-filter.ts";
 
 const BATCH = 64;
 /** setTimeout's limit is 2^31 - 1 ms. */
@@ -57,7 +57,9 @@ export function serveLink(options: LinkServerOptions): LinkServer {
   let timer: NodeJS.Timeout | undefined;
   let dueMs = Number.POSITIVE_INFINITY;
 
-  port.listen(fd, port.linkIndex(fd, options.link), GUEST_SERVICE_FILTER);
+  const asked = responders.some(({ type }) => type === "neighbours");
+  const filter = asked ? NEIGHBOUR_FILTER : GUEST_SERVICE_FILTER;
+  port.listen(fd, port.linkIndex(fd, options.link), filter);
   const polling = port.poll(fd, (errno) => {
     if (errno !== 0) counters.socketErrors += 1;
     serveBatch();

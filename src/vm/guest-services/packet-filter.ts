@@ -1,7 +1,7 @@
 /**
  * The classic BPF program that keeps guests' ordinary traffic out of the launcher: it passes UDP to port 67, UDP over
- * IPv6 to port 547, and router solicitations, untagged and not fragmented. It saves work and decides nothing: the
- * responders check everything again.
+ * IPv6 to port 547, and router solicitations, untagged and not fragmented; where somebody answers for neighbours, ARP
+ * and neighbour solicitations too. It saves work and decides nothing: the responders check everything again.
  */
 import type { FilterInstruction } from "../packet-port.ts";
 
@@ -18,6 +18,9 @@ const RETURN = 0x06;
 /** SKF_AD_OFF + SKF_AD_VLAN_TAG_PRESENT: the kernel takes the tag out of the frame before it is seen here. */
 const VLAN_TAG_PRESENT = 0xfffff000 + 48;
 
+const ARP = 0x0806;
+const NEIGHBOUR_SOLICIT = 135;
+
 type Target = "accept" | "drop" | "next" | "ipv6" | "icmpv6";
 type Line =
   | { readonly label?: Target; readonly load: number; readonly k: number }
@@ -30,10 +33,11 @@ type Line =
     }
   | { readonly label?: Target; readonly result: number };
 
-const LINES: readonly Line[] = [
+const lines = (neighbours: boolean): readonly Line[] => [
   { load: LOAD_WORD, k: VLAN_TAG_PRESENT },
   { jump: JUMP_IF_EQUAL, k: 0, yes: "next", no: "drop" },
   { load: LOAD_HALF, k: 12 },
+  ...(neighbours ? [{ jump: JUMP_IF_EQUAL, k: ARP, yes: "accept", no: "next" } as const] : []),
   { jump: JUMP_IF_EQUAL, k: 0x0800, yes: "next", no: "ipv6" },
   { load: LOAD_BYTE, k: 23 },
   { jump: JUMP_IF_EQUAL, k: 17, yes: "next", no: "drop" },
@@ -49,15 +53,22 @@ const LINES: readonly Line[] = [
   { jump: JUMP_IF_EQUAL, k: 547, yes: "accept", no: "drop" },
   { label: "icmpv6", jump: JUMP_IF_EQUAL, k: 58, yes: "next", no: "drop" },
   { load: LOAD_BYTE, k: 54 },
+  ...(neighbours ? [{ jump: JUMP_IF_EQUAL, k: NEIGHBOUR_SOLICIT, yes: "accept", no: "next" } as const] : []),
   { jump: JUMP_IF_EQUAL, k: 133, yes: "accept", no: "drop" },
   { label: "accept", result: 0x40000 },
   { label: "drop", result: 0 },
 ];
 
-export const GUEST_SERVICE_FILTER: readonly FilterInstruction[] = LINES.map((line, i) => {
-  if ("result" in line) return { code: RETURN, jt: 0, jf: 0, k: line.result };
-  if ("load" in line) return { code: line.load, jt: 0, jf: 0, k: line.k };
-  const distance = (target: Target) =>
-    target === "next" ? 0 : LINES.findIndex(({ label }) => label === target) - i - 1;
-  return { code: line.jump, jt: distance(line.yes), jf: distance(line.no), k: line.k };
-});
+export const GUEST_SERVICE_FILTER = programOf(lines(false));
+/** For links where somebody answers for neighbours. */
+export const NEIGHBOUR_FILTER = programOf(lines(true));
+
+function programOf(program: readonly Line[]): readonly FilterInstruction[] {
+  return program.map((line, i) => {
+    if ("result" in line) return { code: RETURN, jt: 0, jf: 0, k: line.result };
+    if ("load" in line) return { code: line.load, jt: 0, jf: 0, k: line.k };
+    const distance = (target: Target) =>
+      target === "next" ? 0 : program.findIndex(({ label }) => label === target) - i - 1;
+    return { code: line.jump, jt: distance(line.yes), jf: distance(line.no), k: line.k };
+  });
+}
