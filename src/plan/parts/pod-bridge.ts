@@ -21,7 +21,7 @@ import type { Mac } from "../../base/mac.ts";
 import { failed, ok, type Result } from "../../base/result.ts";
 import type { NftChain, NftTable } from "../../nft/model.ts";
 import type { NicContext, NicEvidence } from "../binding.ts";
-import type { LinkPlan, NeighbourPlan, NicPlan, SysctlPlan } from "../plan.ts";
+import type { LinkPlan, NeighbourPlan, NicPlan, ParkKind, SysctlPlan } from "../plan.ts";
 import { antiSpoofTable } from "./anti-spoof.ts";
 import { DHCP_COUNTERS, dhcpInside } from "./dhcp-inside.ts";
 import { queuesOf, tapDomainInterface } from "./domain-interface.ts";
@@ -150,12 +150,21 @@ function links(wiring: Wiring): readonly LinkPlan[] {
     {
       type: "park",
       name: names.podInterface,
-      kind: vm.features.dummy ? "dummy" : "bridge",
+      kind: parkKind(vm.features.dummy, neighbours),
       mac: podLink.mac ?? mac,
       mtu,
       addresses: podLink.addresses,
     },
   ];
+}
+
+/**
+ * A dummy is NOARP, so an IPv6 address on it is never tentative but local at once, and the kernel's bridge answers ND
+ * for no address that is local anywhere in its namespace (br_is_local_ip6). On a bridge without ports that is never
+ * up it stays tentative.
+ */
+function parkKind(hasDummy: boolean, neighbours: readonly NeighbourPlan[]): ParkKind {
+  return hasDummy && !neighbours.some(({ ip }) => familyOf(ip) === 6) ? "dummy" : "bridge";
 }
 
 function bridgeAddresses({ nic, options, addresses }: Wiring): readonly Cidr[] {
