@@ -155,7 +155,8 @@ describe("bridge, dual stack", NEEDS, () => {
   test("a foreign DHCP server and router are not heard, and counted", async (t) => {
     const before = it.counter("foreign_dhcp");
     serveForeign(t, it);
-    const routes = () => it.guest.read("ip", "-6", "route", "show", "default");
+    const routes = async () =>
+      (await it.guest.read("ip", "-6", "route", "show", "default")).replaceAll(/ expires \d+sec/g, "");
     const router = await routes();
     const offer = [
       "-u",
@@ -270,6 +271,57 @@ test("bridge: a gateway outside the subnet, as Calico has it", NEEDS, async (t) 
   it.host.run("ping", "-c1", "-W2", POD.v4);
 });
 
+test("bridge: a gateway that only CNI's neighbour entry makes reachable, as AWS has it", NEEDS, async (t) => {
+  const it = await bridged(t, BRIDGE, {
+    stack: "none",
+    prepare: ({ host, pod }) => {
+      const mac = host.run("cat", "/sys/class/net/br0/address").trim();
+      host.run("ip", "route", "add", POD.v4, "dev", "br0");
+      pod.run("ip", "address", "add", `${POD.v4}/32`, "dev", "eth0");
+      pod.run("ip", "neigh", "add", "169.254.1.1", "lladdr", mac, "dev", "eth0", "nud", "permanent");
+      pod.run("ip", "route", "add", "169.254.1.1", "dev", "eth0", "scope", "link");
+      pod.run("ip", "route", "add", "default", "via", "169.254.1.1");
+      pod.run("ping", "-c1", "-W2", HOST_IP.v4);
+    },
+  });
+  await udhcpc(it.guest);
+  await it.guest.read("ping", "-c1", "-W2", HOST_IP.v4);
+});
+
+test(
+  "bridge: an IPv6 router whose link-local address nobody knows stays the guest's router",
+  NEEDS,
+  async (t) => {
+    const it = await bridged(t, BRIDGE, {
+      stack: "v6",
+      prepare: ({ host }) => {
+        host.run("ip", "address", "flush", "dev", "br0", "scope", "link");
+        host.run("ip", "address", "add", "fe80::cafe/64", "dev", "br0", "nodad");
+      },
+    });
+    await addressed(it);
+    const route = await it.guest.read("ip", "-6", "route", "show", "default");
+    const router = /via (\S+)/.exec(route)?.[1] ?? "";
+    const mac = it.host.run("cat", "/sys/class/net/br0/address").trim();
+    await it.guest.read("ping", "-c1", "-W2", "-I", POD.v6, HOST_IP.v6);
+    for (const ask of ["probe", "incomplete"]) {
+      if (ask === "probe")
+        await it.guest.read("ip", "neigh", "replace", router, "lladdr", mac, "dev", "eth0", "nud", ask);
+      else await it.guest.read("ip", "neigh", "flush", "dev", "eth0");
+      await it.guest.exec("ping", ["-c1", "-W1", `${router}%eth0`]);
+      await eventually(`the router is confirmed (${ask})`, async () =>
+        /REACHABLE/.test(await it.guest.read("ip", "neigh", "show", router, "dev", "eth0")),
+      );
+      assert.equal(
+        await it.guest
+          .read("ip", "-6", "route", "show", "default", "proto", "ra")
+          .then((text) => text.includes(router)),
+        true,
+      );
+    }
+  },
+);
+
 for (const [name, spelling, annotations] of [
   ["bridge with dhcp: external", BRIDGE, { "podtap.io/dhcp": "external" }],
   ["managed-tap", MANAGED_TAP, {}],
@@ -318,7 +370,10 @@ test("bridge: torn down, the pod is CNI's again and speaks for itself", NEEDS, a
       .map((command) =>
         pod
           .run("ip", ...command.split(" "))
-          .replaceAll(/ (metric|hoplimit|pref|brd) \S+| (tentative|nodad)|valid_lft .*|qlen \d+/g, ""),
+          .replaceAll(
+            / (metric|hoplimit|pref|brd) \S+| (tentative|nodad)| proto kernel_ll|valid_lft .*|qlen \d+/g,
+            "",
+          ),
       )
       .join("");
   const it = await bridged(t, BRIDGE, {
