@@ -113,8 +113,7 @@ describe("every binding with a real guest", requires("root", "nft", "cni", "qemu
       await podtap("down", file);
       await podtap("up", file, "--wait", "running", ...USE_LOCAL_IMAGES);
       const [again] = (await getVmi(name)).status?.interfaces ?? [];
-      if (binding.traits.podAddress === "natted")
-        assert.equal(again?.mac, nic?.mac, "the guest's NIC is the same");
+      assert.equal(again?.mac, nic?.mac, "the guest's NIC is the same");
       if (binding.traits.guestAddressing !== "network") await reached(again?.ipAddresses ?? [], name);
       await podtap("down", file);
     });

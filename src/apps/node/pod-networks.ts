@@ -1,7 +1,9 @@
 /** The networks of this node's pods: NADs from the cluster, plugins from the host, what is attached on record. */
 import { join } from "node:path";
-import type { Nad, Vmi } from "../../api/types.ts";
+import type { Nad, NetworkSpec, Vmi } from "../../api/types.ts";
+import type { Mac } from "../../base/mac.ts";
 import { PRIMARY_POD_INTERFACE, secondaryPodInterface } from "../../base/names.ts";
+import { registry } from "../../bindings/index.ts";
 import { type AttachedNetwork, attachNetworks } from "../../cluster/local/cni/attach-networks.ts";
 import { createCni } from "../../cluster/local/cni/cni.ts";
 import { DEFAULT_PLUGIN_DIRS, DEFAULT_TIMEOUT_MS } from "../../cluster/local/cni/exec-plugin.ts";
@@ -12,6 +14,7 @@ import type { PodIdentity } from "../../cluster/local/pods/machine.ts";
 import { networkAnnotations } from "../../cluster/multus/pod-networks.ts";
 import { type Cluster, NADS } from "../../cluster/port.ts";
 import type { NetworkAttachment } from "../../plan/binding.ts";
+import { macForCni } from "../../plan/parts/guest-mac.ts";
 import { isPrimary } from "../../plan/planner.ts";
 import type { Paths } from "../paths.ts";
 import type { NodeConfig } from "./config.ts";
@@ -59,7 +62,8 @@ export function podNetworks({ paths, config, host, cluster }: PodNetworkOptions)
         const requested = await requestedNetworks(annotations, pod.namespace, sources);
         const { namespace, name } = pod;
         const place = { containerId: pod.id, netnsPath: podFolders(paths, pod.id).netns };
-        const attached = await attachNetworks(cni, { ...place, pod: { namespace, name } }, requested);
+        const wished = requested.map((one) => ({ ...macWish(vmi, one.ifName), ...one }));
+        const attached = await attachNetworks(cni, { ...place, pod: { namespace, name } }, wished);
         return attached.map((one) =>
           one.status.default ? { ...one, notes: [...one.notes, ...firewallNotes(firewall)] } : one,
         );
@@ -68,14 +72,27 @@ export function podNetworks({ paths, config, host, cluster }: PodNetworkOptions)
     attachments: (pod, vmi) =>
       Object.fromEntries(
         (vmi.spec.networks ?? []).flatMap((network) => {
-          const ifName = isPrimary(network) ? PRIMARY_POD_INTERFACE : secondaryPodInterface(network.name);
-          const attached = cni.networkOf(pod.id, ifName);
+          const attached = cni.networkOf(pod.id, podInterfaceOf(network));
           return attached === undefined ? [] : [[network.name, networkAttachment(attached)] as const];
         }),
       ),
     detach: (podId) => cni.deleteAll(podId),
     list: () => cni.list(),
   };
+}
+
+/** A guest that takes its pod's MAC is to have the same one at every start. */
+function macWish({ metadata, spec }: Vmi, ifName: string): { readonly mac?: Mac } {
+  const network = spec.networks?.find((one) => podInterfaceOf(one) === ifName);
+  const nic = spec.domain.devices.interfaces?.find((one) => one.name === network?.name);
+  const binding = nic && registry.of(nic);
+  if (nic === undefined || binding === undefined) return {};
+  const mac = macForCni({ namespace: metadata.namespace ?? "default", name: metadata.name }, nic, binding);
+  return mac === undefined ? {} : { mac };
+}
+
+function podInterfaceOf(network: NetworkSpec): string {
+  return isPrimary(network) ? PRIMARY_POD_INTERFACE : secondaryPodInterface(network.name);
 }
 
 function firewallNotes({ adapted, obstacles }: FirewallState): readonly string[] {
