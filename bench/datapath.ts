@@ -1,13 +1,17 @@
 /**
  * `podtap bench datapath`: round trips and throughput of every binding against a direct tap, and the seed's two
- * latency tables. A namespace plays the guest, so that the wiring is what is measured and not an emulated processor.
+ * latency tables. The guest is a namespace, so that the wiring is what is measured and not an emulated processor; or,
+ * by `--guest qemu`, a machine.
  */
-import { execFileSync } from "node:child_process";
 import { registry } from "../src/bindings/index.ts";
 import { DEFAULT_SETTINGS } from "../src/bindings/settings.ts";
-import type { NamespaceGuest } from "../test/support/namespace-guest.ts";
-import { openLab } from "./datapath/lab.ts";
+import { hostFeatures } from "../src/linux/features.ts";
+import type { GuestKind, Station } from "./datapath/guest.ts";
+import { type Lab, openLab } from "./datapath/lab.ts";
 import { type Cell, type Figures, measure } from "./datapath/measure.ts";
+import { NAMESPACES } from "./datapath/namespace-kind.ts";
+import { onOneProcessor } from "./datapath/processors.ts";
+import { qemuKind } from "./datapath/qemu-kind.ts";
 import { type Compared, compare, type DatapathReport } from "./datapath/report.ts";
 import { BY_HAND, DIRECT, type Scenario, scenarioOf } from "./datapath/scenarios.ts";
 import { LARGEST_DATAGRAM, SEED_SIZES } from "./datapath/seed-figures.ts";
@@ -23,47 +27,49 @@ const STREAMS: readonly Cell[] = [
 ];
 
 export async function run(options: {
+  readonly guest?: "namespace" | "qemu";
+  /** Default: what the kind of guest needs for narrow intervals. */
   readonly rounds?: number;
   /** A cell. */
   readonly durationMs?: number;
   /** Only the overview, without the seed's tables. */
   readonly quick?: boolean;
+  readonly signal?: AbortSignal;
   note(text: string): void;
 }): Promise<DatapathReport> {
-  const { rounds = 30, durationMs: milliseconds = 80, quick = false, note } = options;
-  const measurable = registry.all.filter(
-    ({ traits }) => traits.attaches !== "user-network" || traits.podAddress === "shared",
-  );
-  const scenarios = [...BY_HAND, ...measurable.map(scenarioOf)];
+  const { quick = false, signal, note } = options;
+  const kind = options.guest === "qemu" ? await qemuKind() : NAMESPACES;
+  const { rounds = kind.rounds, durationMs: milliseconds = kind.milliseconds } = options;
+  const { scenarios, leftOut } = choose(kind);
   const table = seedScenarios();
   const sizes = quick ? [] : SEED_SIZES;
   const bySize = sizes.flatMap((size): readonly Cell[] => [
     { kind: "tcp", size },
     { kind: "udp", size: Math.min(size, LARGEST_DATAGRAM) },
   ]);
-  const shared = { rounds, milliseconds, note };
+  const shared = { rounds, milliseconds, note, ...(signal && { signal }) };
   const paths = new Map(scenarios.map(({ name, path }) => [name, path]));
   const compared = (figures: Figures, cells: readonly Cell[]): readonly Compared[] =>
     compare(figures, cells, paths, DIRECT);
-  const parts = [
-    // Where two processors take turns, waking the other one is most of a round trip, now and then: on one, what is
-    // left is the work of the path.
-    ...(await onOneProcessor(() =>
-      inLab(scenarios, async (guests) => {
-        const five = new Map([...guests].filter(([name]) => table.includes(name)));
-        return [
-          compared(await measure({ guests, cells: LATENCY, ...shared }), LATENCY),
-          ...(quick ? [] : [compared(await measure({ guests: five, cells: bySize, ...shared }), bySize)]),
-        ];
-      }),
-    )),
-    ...(await inLab(scenarios, async (guests) => [
+  const parts = await inLab(kind, scenarios, { note, ...(signal && { signal }) }, async (guests, lab) => {
+    const latency = async (): Promise<readonly (readonly Compared[])[]> => {
+      const five = new Map([...guests].filter(([name]) => table.includes(name)));
+      return [
+        compared(await measure({ guests, cells: LATENCY, ...shared }), LATENCY),
+        ...(quick ? [] : [compared(await measure({ guests: five, cells: bySize, ...shared }), bySize)]),
+      ];
+    };
+    return [
+      ...(kind.onOneProcessor ? await onOneProcessor(lab.processes, latency) : await latency()),
       compared(await measure({ guests, cells: STREAMS, ...shared }), STREAMS),
-    ])),
-  ];
+    ];
+  });
   return {
     name: "datapath",
-    guest: "a namespace behind the tap, joined to it as QEMU would be (test/support/relay.c)",
+    guest: kind.text,
+    processors: kind.onOneProcessor
+      ? "Latency with everything on one processor, throughput on all."
+      : "Every process on any processor.",
     rounds,
     millisecondsPerCell: milliseconds,
     mtu: MTU,
@@ -73,39 +79,53 @@ export async function run(options: {
       path,
       cells: Object.assign(
         {},
+        // The 64 bytes of the overview are of all scenarios in the same rounds.
         ...parts.toReversed().map((part) => part.find(({ scenario }) => scenario === name)?.cells ?? {}),
       ),
     })),
+    leftOut,
     table: { scenarios: table, sizes },
   };
 }
 
+/** Every binding that this host carries and this guest can be joined to. */
+function choose(kind: GuestKind): {
+  readonly scenarios: readonly Scenario[];
+  readonly leftOut: DatapathReport["leftOut"];
+} {
+  const features = hostFeatures();
+  const judged = registry.all.map((binding) => ({
+    binding,
+    why: kind.cannotJoin(binding.traits) ?? binding.lacking(features),
+  }));
+  return {
+    scenarios: [
+      ...BY_HAND,
+      ...judged.filter(({ why }) => why === undefined).map(({ binding }) => scenarioOf(binding)),
+    ],
+    leftOut: judged.flatMap(({ binding, why }) =>
+      why === undefined ? [] : [{ scenario: binding.bindingName, why }],
+    ),
+  };
+}
+
 async function inLab<T>(
+  kind: GuestKind,
   scenarios: readonly Scenario[],
-  run: (guests: ReadonlyMap<string, NamespaceGuest>) => Promise<T>,
+  { note, signal }: { note(text: string): void; readonly signal?: AbortSignal },
+  run: (guests: ReadonlyMap<string, Station>, lab: Lab) => Promise<T>,
 ): Promise<T> {
   const lab = openLab(MTU);
   try {
-    const guests = new Map<string, NamespaceGuest>();
+    const guests = new Map<string, Station>();
     for (const [i, scenario] of scenarios.entries()) {
-      guests.set(scenario.name, await scenario.open(lab, `10.98.0.${10 + i}`));
+      signal?.throwIfAborted();
+      note(`guest behind ${scenario.name}\n`);
+      guests.set(scenario.name, await scenario.open(lab, `10.98.0.${10 + i}`, kind));
     }
-    return await run(guests);
+    return await run(guests, lab);
   } finally {
     await lab.close();
-  }
-}
-
-/** For what is started meanwhile: a child begins where the thread that made it may run. */
-async function onOneProcessor<T>(run: () => Promise<T>): Promise<T> {
-  const me = String(process.pid);
-  const before = execFileSync("taskset", ["-p", me], { encoding: "utf8" }).trim().split(" ").at(-1) ?? "ff";
-  const list = execFileSync("taskset", ["-cp", me], { encoding: "utf8" }).trim();
-  execFileSync("taskset", ["-cp", /(\d+)$/.exec(list)?.[1] ?? "0", me]);
-  try {
-    return await run();
-  } finally {
-    execFileSync("taskset", ["-p", before, me]);
   }
 }
 

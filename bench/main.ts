@@ -12,6 +12,9 @@ export interface BenchRun {
   readonly rounds?: number;
   /** Less of it, for looking. */
   readonly quick?: boolean;
+  /** Of datapath: what plays the guest. */
+  readonly guest?: "namespace" | "qemu";
+  readonly signal?: AbortSignal;
   /** For people, while it runs. */
   note(text: string): void;
 }

@@ -1,6 +1,6 @@
 /** Cells of the tables, measured in interleaved rounds: in each round every scenario once, each round begins with another. */
-import type { NamespaceGuest } from "../../test/support/namespace-guest.ts";
-import { PEER_IP, PORT, pingpong } from "./lab.ts";
+import type { Station } from "./guest.ts";
+import { PEER_IP, PORT } from "./lab.ts";
 
 export type Kind = "tcp" | "udp" | "send" | "receive";
 
@@ -16,13 +16,14 @@ export type Figures = ReadonlyMap<string, ReadonlyMap<string, readonly number[]>
 export const keyOf = ({ kind, size }: Cell): string => (size === 0 ? kind : `${kind} ${size}`);
 
 export async function measure(options: {
-  readonly guests: ReadonlyMap<string, NamespaceGuest>;
+  readonly guests: ReadonlyMap<string, Station>;
   readonly cells: readonly Cell[];
   readonly rounds: number;
   readonly milliseconds: number;
+  readonly signal?: AbortSignal;
   note(text: string): void;
 }): Promise<Figures> {
-  const { guests, cells, rounds, milliseconds, note } = options;
+  const { guests, cells, rounds, milliseconds, signal, note } = options;
   const names = [...guests.keys()];
   const figures = new Map(
     names.map((name) => [name, new Map<string, number[]>(cells.map((cell) => [keyOf(cell), []]))]),
@@ -34,6 +35,7 @@ export async function measure(options: {
         const name = names[(round + at + offset) % names.length] ?? "";
         const guest = guests.get(name);
         if (guest === undefined) continue;
+        signal?.throwIfAborted();
         figures
           .get(name)
           ?.get(keyOf(cell))
@@ -45,18 +47,11 @@ export async function measure(options: {
   return figures;
 }
 
-async function measureCell(
-  guest: NamespaceGuest,
-  { kind, size }: Cell,
-  milliseconds: number,
-): Promise<number> {
+async function measureCell(guest: Station, { kind, size }: Cell, milliseconds: number): Promise<number> {
   const stream = kind === "send" || kind === "receive";
   const words = [kind, PEER_IP, PORT, ...(stream ? [] : [size]), milliseconds].map(String);
-  const answer = JSON.parse(await guest.read(pingpong(), ...words)) as {
-    readonly p50: number | null;
-    readonly bytes: number;
-    readonly ns: number;
-  };
+  const { p50, bytes, ns } = await guest.pingpong(words, milliseconds);
+  if (stream) return ((bytes ?? Number.NaN) * 8) / (ns ?? Number.NaN);
   // One way, as qperf tells it: half of a round trip.
-  return stream ? (answer.bytes * 8) / answer.ns : answer.p50 === null ? Number.NaN : answer.p50 / 2000;
+  return (p50 ?? Number.NaN) / 2000;
 }

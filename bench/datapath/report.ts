@@ -15,12 +15,17 @@ export interface Compared {
 
 export interface DatapathReport {
   readonly name: "datapath";
+  /** What plays it. */
   readonly guest: string;
+  /** A sentence: what runs where. */
+  readonly processors: string;
   readonly rounds: number;
   readonly millisecondsPerCell: number;
   readonly mtu: number;
   readonly baseline: string;
   readonly scenarios: readonly Compared[];
+  /** Bindings that this host, or this kind of guest, cannot have. */
+  readonly leftOut: readonly { readonly scenario: string; readonly why: string }[];
   /** The seed's five scenarios, by our names, in its order. */
   readonly table: { readonly scenarios: readonly string[]; readonly sizes: readonly number[] };
 }
@@ -49,9 +54,9 @@ export function compare(
 }
 
 export function renderDatapath(report: DatapathReport): string {
-  const { baseline, rounds, guest, mtu, millisecondsPerCell } = report;
+  const { baseline, rounds, guest, processors, mtu, millisecondsPerCell } = report;
   return [
-    `Guest: ${guest}. ${rounds} interleaved rounds, ${millisecondsPerCell} ms a cell, MTU ${mtu}. Latency is half a round trip, microseconds (median of the rounds' medians); ratios are of times, against "${baseline}" of the same round: 1.05 takes 5 % longer. In brackets the 95 % interval; one that holds 1 is a tie.${rounds < 6 ? " These are too few rounds for such an interval: it is only their span, and decides nothing." : ""} Latency with everything on one processor, throughput on all.`,
+    `Guest: ${guest}. ${rounds} interleaved rounds, ${millisecondsPerCell} ms a cell, MTU ${mtu}. Latency is half a round trip, microseconds (median of the rounds' medians); ratios are of times, against "${baseline}" of the same round: 1.05 takes 5 % longer. In brackets the 95 % interval; one that holds 1 is a tie.${rounds < 6 ? " These are too few rounds for such an interval: it is only their span, and decides nothing." : ""} ${processors}${leftOutText(report)}`,
     overview(report),
     chart(report),
     ...(report.table.sizes.length > 0
@@ -60,6 +65,11 @@ export function renderDatapath(report: DatapathReport): string {
   ]
     .join("\n\n")
     .concat("\n");
+}
+
+function leftOutText({ leftOut }: DatapathReport): string {
+  if (leftOut.length === 0) return "";
+  return ` Left out: ${leftOut.map(({ scenario, why }) => `${scenario} (${why})`).join("; ")}.`;
 }
 
 const OVERVIEW: readonly (readonly [key: string, head: string])[] = [

@@ -7,25 +7,25 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { podFiles, wirePod } from "../../src/apply/wire-pod.ts";
+import type { Mac } from "../../src/base/mac.ts";
 import { registry } from "../../src/bindings/index.ts";
 import { hostFeatures } from "../../src/linux/features.ts";
 import { openKernel } from "../../src/linux/kernel.ts";
 import type { Binding } from "../../src/plan/binding.ts";
-import type { NicPlan } from "../../src/plan/plan.ts";
 import { HOST, vmi } from "../../test/support/builders.ts";
-import { type NamespaceGuest, startNamespaceGuest } from "../../test/support/namespace-guest.ts";
 import type { TestPod } from "../../test/support/netns.ts";
+import type { Guest, GuestKind, Station, WiredNic } from "./guest.ts";
 import { HOST_IP, ip, type Lab, PREFIX } from "./lab.ts";
 
 export interface Scenario {
   readonly name: string;
   /** For people: the hops between the bridge and the guest. */
   readonly path: string;
-  open(lab: Lab, address: string): Promise<NamespaceGuest>;
+  open(lab: Lab, address: string, guests: GuestKind): Promise<Station>;
 }
 
-const MAC = (address: string): string =>
-  `02:be:00:00:00:${Number(address.split(".").at(-1)).toString(16).padStart(2, "0")}`;
+const MAC = (address: string): Mac =>
+  `02:be:00:00:00:${Number(address.split(".").at(-1)).toString(16).padStart(2, "0")}` as Mac;
 
 export const DIRECT = "direct tap";
 
@@ -33,30 +33,30 @@ export const BY_HAND: readonly Scenario[] = [
   {
     name: DIRECT,
     path: "br0 - tap",
-    open: async (lab, address) => {
+    open: async (lab, address, guests) => {
       const tap = `tap${address.split(".").at(-1)}`;
       makeTap(lab.host, tap, lab.mtu);
       ip(lab.host, "link", "set", tap, "master", "br0", "up");
-      return guestOn(lab, lab.host, tap, address);
+      return guestOn(lab, guests, lab.host, tap, address);
     },
   },
   {
     name: "tap + bridge + veth",
     path: "br0 - veth - eth0 - bridge - tap",
-    open: async (lab, address) => {
+    open: async (lab, address, guests) => {
       const pod = lab.pod("hand", address);
       ip(pod, "address", "flush", "dev", "eth0");
       ip(pod, "link", "add", "br0", "mtu", String(lab.mtu), "type", "bridge", "mcast_snooping", "0");
       makeTap(pod, "tap0", lab.mtu);
       for (const port of ["eth0", "tap0"]) ip(pod, "link", "set", port, "master", "br0", "up");
       ip(pod, "link", "set", "br0", "up");
-      return guestOn(lab, pod, "tap0", address);
+      return guestOn(lab, guests, pod, "tap0", address);
     },
   },
   {
     name: "tc bypass",
     path: "br0 - veth - eth0 - tc - tap",
-    open: async (lab, address) => {
+    open: async (lab, address, guests) => {
       const pod = lab.pod("tc", address);
       ip(pod, "address", "flush", "dev", "eth0");
       makeTap(pod, "tap0", lab.mtu);
@@ -69,7 +69,7 @@ export const BY_HAND: readonly Scenario[] = [
         const all = "parent ffff: protocol all prio 1 u32 match u32 0 0 action mirred egress redirect dev";
         tc(pod, "filter", "add", "dev", from, ...all.split(" "), to);
       }
-      return guestOn(lab, pod, "tap0", address);
+      return guestOn(lab, guests, pod, "tap0", address);
     },
   },
 ];
@@ -79,7 +79,7 @@ export function scenarioOf(binding: Binding): Scenario {
   return {
     name: binding.bindingName,
     path: `br0 - veth - eth0 - ${binding.traits.path}`,
-    open: async (lab, address) => {
+    open: async (lab, address, guests) => {
       const pod = lab.pod(binding.bindingName, address);
       const state = mkdtempSync(join(tmpdir(), "podtap-bench-"));
       lab.after(() => rmSync(state, { recursive: true, force: true }));
@@ -88,15 +88,20 @@ export function scenarioOf(binding: Binding): Scenario {
       try {
         const { masquerade: _, ...nic } = vmi({ nic: { ports: [{ port: 7777 }] } }).spec.domain.devices
           .interfaces?.[0] ?? { name: "default" };
-        const spec = { domain: { devices: { interfaces: [{ ...nic, ...binding.spelling }] } } };
+        const { domain, ...spec } = vmi().spec;
+        const devices = { interfaces: [{ ...nic, ...binding.spelling }] };
+        const ours = vmi({ spec: { ...spec, domain: { ...domain, devices } } });
         const wired = wirePod(
           kernel,
-          { vmi: vmi({ spec }), resolver: { nameservers: [], searchDomains: [] }, host, queues: 0 },
+          { vmi: ours, resolver: { nameservers: [], searchDomains: [] }, host, queues: 0 },
           podFiles(state),
           registry,
         );
         if (!wired.ok) throw new Error(wired.problems.map(({ message }) => message).join("; "));
-        return await guestOfPlan(lab, pod, address, wired.value.plan.nics[0]);
+        const [plan] = wired.value.plan.nics;
+        if (plan === undefined) throw new Error("no NIC in the plan");
+        const guest = await guests.start(lab, { pod, nic: plan, vmi: ours });
+        return await atRest(guest, binding.traits.attaches === "user-network" ? "asks" : plan, address);
       } finally {
         kernel.close();
       }
@@ -104,31 +109,37 @@ export function scenarioOf(binding: Binding): Scenario {
   };
 }
 
-async function guestOfPlan(
+async function guestOn(
   lab: Lab,
+  guests: GuestKind,
   pod: TestPod,
-  podIp: string,
-  nic: NicPlan | undefined,
-): Promise<NamespaceGuest> {
-  if (nic === undefined) throw new Error("no NIC in the plan");
-  const guest = await startNamespaceGuest({
-    podNetns: pod.name,
-    tap: nic.guestLink,
-    mac: nic.mac,
+  tap: string,
+  address: string,
+): Promise<Station> {
+  const mac = MAC(address);
+  const domain: WiredNic["domain"] = {
+    type: "ethernet",
+    alias: "ua-default",
+    target: { dev: tap, managed: false },
+    mac,
+    model: "virtio-non-transitional",
     mtu: lab.mtu,
-  });
-  lab.after(() => guest.stop());
-  const lease = nic.services.find((service) => service.type === "dhcp4")?.config;
-  const guestIp = lease?.lease ?? `${podIp}/${PREFIX}`;
-  await guest.read("ip", "address", "add", guestIp, "dev", guest.nic);
-  await guest.read("ip", "route", "add", "default", "via", lease?.router ?? HOST_IP);
-  return guest;
+    romEnabled: false,
+  };
+  const nic: WiredNic = { domain, guestLink: tap, mac, links: [], services: [] };
+  return await atRest(await guests.start(lab, { pod, nic, vmi: vmi() }), nic, address);
 }
 
-async function guestOn(lab: Lab, where: TestPod, tap: string, address: string): Promise<NamespaceGuest> {
-  const guest = await startNamespaceGuest({ podNetns: where.name, tap, mac: MAC(address), mtu: lab.mtu });
-  lab.after(() => guest.stop());
-  await guest.read("ip", "address", "add", `${address}/${PREFIX}`, "dev", guest.nic);
+/** A guest with its address: what DHCP would say, without its time; from a network of QEMU's or passt's by asking. */
+async function atRest(guest: Guest, nic: WiredNic | "asks", podIp: string): Promise<Station> {
+  if (nic === "asks") {
+    await guest.run("udhcpc", "-f", "-n", "-q", "-i", "eth0", "-s", "/usr/lib/guest/dhcp4");
+  } else {
+    const lease = nic.services.find((service) => service.type === "dhcp4")?.config;
+    await guest.run("ip", "address", "add", lease?.lease ?? `${podIp}/${PREFIX}`, "dev", "eth0");
+    await guest.run("ip", "route", "add", "default", "via", lease?.router ?? HOST_IP);
+  }
+  await guest.rest();
   return guest;
 }
 

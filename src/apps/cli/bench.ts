@@ -10,6 +10,7 @@ export interface BenchOptions {
   readonly duration?: number;
   readonly rounds?: number;
   readonly quick?: boolean;
+  readonly guest?: "namespace" | "qemu";
   readonly output: "text" | "json";
 }
 
@@ -21,6 +22,8 @@ export async function bench(context: Context, scenario: string, options: BenchOp
     ...(options.duration !== undefined && { durationMs: options.duration }),
     ...(options.rounds !== undefined && { rounds: options.rounds }),
     ...(options.quick !== undefined && { quick: options.quick }),
+    ...(options.guest !== undefined && { guest: options.guest }),
+    signal: context.signal,
     note: context.terminal.note,
   };
   context.terminal.out(await runBench(scenario, run, options.output));

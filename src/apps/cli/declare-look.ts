@@ -188,6 +188,11 @@ function declareBench(program: Command, run: Run): void {
       .addOption(new Option("--duration <duration>", "how long, where that applies").argParser(duration))
       .option("--rounds <count>", "of datapath: how many interleaved rounds", wholeNumber)
       .option("--quick", "of datapath: without the tables by size")
+      .addOption(
+        new Option("--guest <kind>", "of datapath: what sits behind the wiring")
+          .choices(["namespace", "qemu"])
+          .default("namespace"),
+      )
       .addOption(outputOption("text", "json").default("text"))
       .action((scenario: string, options: BenchOptions) =>
         run(async (context) => (await import("./bench.ts")).bench(context, scenario, options)),
@@ -195,6 +200,7 @@ function declareBench(program: Command, run: Run): void {
     { does: "Privileged wiring of fifty NICs", command: "bench phase1 --nics 50" },
     { does: "DHCP at the guest's door, for a script", command: "bench dhcp -o json" },
     { does: "Every binding against a direct tap", command: "bench datapath --quick" },
+    { does: "The same with real guests", command: "bench datapath --quick --guest qemu" },
     { does: "From a manifest to QEMU running, with a daemon of its own", command: "bench apply" },
   );
 }
