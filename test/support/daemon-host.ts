@@ -57,6 +57,11 @@ export const USE_LOCAL_IMAGES = [
   `${DEMO_IMAGE}=oci:${GUEST_IMAGES}:demo-kernel`,
 ] as const;
 
+/** For `up`: the same guest on a disk, in the place of an image that a manifest names. */
+export function diskImage(image: string): readonly string[] {
+  return ["--image-override", `${image}=oci:${GUEST_IMAGES}:demo`];
+}
+
 /**
  * To be called first in a test file with `import.meta.filename`. Outside, does not return: the process ends with the
  * inner one's status. Without root there is nothing to do; tests are skipped then.
