@@ -76,7 +76,7 @@ export function planDomain(input: DomainInput): DomainModel {
     consoleSocket: input.consoleSocket,
     agentSocket: input.agentSocket,
     nicSocketFolder: input.nicSocketFolder,
-    sharedMemory: input.nics.some((nic) => nic.type === "passt" && nic.attach === "vhost-user"),
+    sharedMemory: input.nics.some((nic) => nic.type === "user-backend" && nic.attach === "vhost-user"),
     rng: spec.devices.rng !== undefined,
   };
 }

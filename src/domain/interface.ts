@@ -2,10 +2,10 @@
  * A guest NIC in the domain XML, as data. Names and order follow libvirt's `<interface>`. The kinds differ in what
  * QEMU joins the NIC to; the NIC itself is the same in all of them.
  */
-import type { Ip } from "../base/ip.ts";
+import type { Cidr, Ip } from "../base/ip.ts";
 import type { Mac } from "../base/mac.ts";
 
-export type DomainInterface = TapInterface | UserInterface | PasstInterface;
+export type DomainInterface = TapInterface | UserInterface | BackendInterface;
 
 export interface DomainNic {
   /** With libvirt's obligatory prefix for user aliases: `ua-default`. */
@@ -37,7 +37,7 @@ export interface TapInterface extends DomainNic {
  */
 export interface UserInterface extends DomainNic {
   readonly type: "user";
-  readonly netdev: StreamNetdev | SlirpNetdev;
+  readonly netdev: StreamNetdev | BuiltinNetdev;
 }
 
 /** QEMU listens on a Unix socket for the program that is the network; frames behind a 32-bit length. */
@@ -47,29 +47,37 @@ export interface StreamNetdev {
   readonly socket: string;
 }
 
-/** QEMU's own TCP/IP, as a NAT. */
-export interface SlirpNetdev {
-  readonly type: "slirp";
-  readonly ipv4?: { readonly network: string; readonly host: Ip; readonly guest: Ip; readonly dns: Ip };
-  readonly ipv6?: { readonly network: string; readonly host: Ip; readonly dns: Ip };
+/** QEMU's own TCP/IP, as a NAT (libslirp). */
+export interface BuiltinNetdev {
+  readonly type: "builtin";
+  readonly ipv4?: { readonly network: Cidr; readonly host: Ip; readonly guest: Ip; readonly dns: Ip };
+  readonly ipv6?: { readonly network: Cidr; readonly host: Ip; readonly dns: Ip };
   readonly hostname: string;
   readonly searchDomains: readonly string[];
   readonly forwards: readonly { readonly protocol: "tcp" | "udp"; readonly port: number }[];
 }
 
-/** passt as libvirt's own backend: libvirt starts it, and starts it again when it dies. */
-export interface PasstInterface extends DomainNic {
-  readonly type: "passt";
-  /** vhost-user: QEMU and passt share the guest's memory, all of it. */
-  readonly attach: "backend" | "vhost-user";
+/** A program that libvirt knows as a backend: libvirt starts it, and starts it again when it dies. */
+export interface BackendInterface extends DomainNic {
+  readonly type: "user-backend";
+  readonly backend: string;
+  /** By vhost-user QEMU and the program share the guest's memory, all of it. */
+  readonly attach: "stream" | "vhost-user";
   /** The pod's link whose addresses the guest gets. */
   readonly source: string;
-  readonly addresses: readonly { readonly ip: Ip; readonly prefix: number }[];
-  readonly forwards: readonly PasstForward[];
+  readonly addresses: readonly Cidr[];
+  readonly forwards: readonly PortForward[];
 }
 
-/** Empty `ranges`: every port. */
-export interface PasstForward {
+/** From the outside to the same port of the guest. Without ranges every port; without any included one all others. */
+export interface PortForward {
   readonly protocol: "tcp" | "udp";
-  readonly ranges: readonly { readonly start: number; readonly end: number; readonly exclude?: true }[];
+  readonly ranges: readonly PortRange[];
+}
+
+export interface PortRange {
+  readonly start: number;
+  /** Inclusive. */
+  readonly end: number;
+  readonly exclude?: true;
 }

@@ -1,18 +1,19 @@
 /** `<interface>`, children in the order of KubeVirt's Go struct (kubevirt-api, A.1): hook sidecars see the same text. */
-import type { DomainInterface, PasstForward, PasstInterface } from "./interface.ts";
+import { cidrIp, cidrPrefix, familyOf } from "../base/ip.ts";
+import type { BackendInterface, DomainInterface, PortForward } from "./interface.ts";
 import { pciAddress } from "./xml-address.ts";
 import { element, type XmlElement } from "./xml-element.ts";
 
 export function interfaceElement(nic: DomainInterface): XmlElement {
   return element(
     "interface",
-    { type: nic.type === "passt" ? passtType(nic) : nic.type },
+    { type: nic.type === "user-backend" ? backendType(nic) : nic.type },
     nic.pciAddress === undefined ? undefined : pciAddress(nic.pciAddress),
     ...attachment(nic),
     element("model", { type: nic.model }),
     element("mac", { address: nic.mac }),
     // libvirt takes an MTU where it could set it on the host, too; for the others it is an override.
-    nic.type === "ethernet" || (nic.type === "passt" && nic.attach === "vhost-user")
+    nic.type === "ethernet" || (nic.type === "user-backend" && nic.attach === "vhost-user")
       ? element("mtu", { size: nic.mtu })
       : undefined,
     nic.bootOrder === undefined ? undefined : element("boot", { order: nic.bootOrder }),
@@ -26,7 +27,7 @@ export function interfaceElement(nic: DomainInterface): XmlElement {
   );
 }
 
-function passtType({ attach }: PasstInterface): string {
+function backendType({ attach }: BackendInterface): string {
   return attach === "vhost-user" ? "vhostuser" : "user";
 }
 
@@ -36,19 +37,23 @@ function attachment(nic: DomainInterface): readonly XmlElement[] {
       return [element("source"), element("target", { dev: nic.target.dev, managed: "no" })];
     case "user":
       return [];
-    case "passt":
+    case "user-backend":
       return [
         element("source", { dev: nic.source }),
-        element("backend", { type: "passt" }),
-        ...nic.addresses.map(({ ip, prefix }) =>
-          element("ip", { address: ip, family: ip.includes(":") ? "ipv6" : "ipv4", prefix }),
+        element("backend", { type: nic.backend }),
+        ...nic.addresses.map((address) =>
+          element("ip", {
+            address: cidrIp(address),
+            family: familyOf(address) === 6 ? "ipv6" : "ipv4",
+            prefix: cidrPrefix(address),
+          }),
         ),
         ...nic.forwards.map(forwardElement),
       ];
   }
 }
 
-function forwardElement({ protocol, ranges }: PasstForward): XmlElement {
+function forwardElement({ protocol, ranges }: PortForward): XmlElement {
   const shown = ranges.map(({ start, end, exclude }) =>
     element("range", { start, end: end === start ? undefined : end, exclude: exclude ? "yes" : undefined }),
   );

@@ -6,7 +6,8 @@
  * and `<qemu:override>` (libvirt 8.2) joins the NIC to it. The backend that libvirt made stays without a NIC: a user
  * network that nothing is sent to.
  */
-import type { DomainInterface, SlirpNetdev, StreamNetdev, UserInterface } from "./interface.ts";
+import { cidrIp, cidrPrefix } from "../base/ip.ts";
+import type { BuiltinNetdev, DomainInterface, StreamNetdev, UserInterface } from "./interface.ts";
 import { element, type XmlElement } from "./xml-element.ts";
 
 export const QEMU_NAMESPACE = "http://libvirt.org/schemas/domain/qemu/1.0";
@@ -18,7 +19,7 @@ export function userNetworkElements(
 ): readonly XmlElement[] {
   const wanted = nics.filter((nic) => nic.type === "user");
   const overridden = nics.filter(
-    (nic) => nic.type === "user" || (nic.type === "passt" && nic.attach === "backend"),
+    (nic) => nic.type === "user" || (nic.type === "user-backend" && nic.attach === "stream"),
   );
   if (overridden.length === 0) return [];
   const backends = wanted.flatMap((nic) => [
@@ -53,14 +54,14 @@ function netdevId({ alias }: DomainInterface): string {
 /** As JSON, in which a comma of the manifest is a comma (QEMU 7.2). */
 function netdev(nic: UserInterface, socketFolder: string): object {
   const id = netdevId(nic);
-  return nic.netdev.type === "stream" ? stream(nic.netdev, id, socketFolder) : slirp(nic.netdev, id);
+  return nic.netdev.type === "stream" ? stream(nic.netdev, id, socketFolder) : builtin(nic.netdev, id);
 }
 
 function stream({ socket }: StreamNetdev, id: string, folder: string): object {
   return { type: "stream", id, server: true, addr: { type: "unix", path: `${folder}/${socket}` } };
 }
 
-function slirp({ ipv4, ipv6, hostname, searchDomains, forwards }: SlirpNetdev, id: string): object {
+function builtin({ ipv4, ipv6, hostname, searchDomains, forwards }: BuiltinNetdev, id: string): object {
   return {
     type: "user",
     id,
@@ -68,8 +69,8 @@ function slirp({ ipv4, ipv6, hostname, searchDomains, forwards }: SlirpNetdev, i
     ipv6: ipv6 !== undefined,
     ...(ipv4 && { net: ipv4.network, host: ipv4.host, dhcpstart: ipv4.guest, dns: ipv4.dns }),
     ...(ipv6 && {
-      "ipv6-prefix": ipv6.network.split("/")[0],
-      "ipv6-prefixlen": Number(ipv6.network.split("/")[1]),
+      "ipv6-prefix": cidrIp(ipv6.network),
+      "ipv6-prefixlen": cidrPrefix(ipv6.network),
       "ipv6-host": ipv6.host,
       "ipv6-dns": ipv6.dns,
     }),

@@ -2,10 +2,10 @@
  * What this kernel can do, found by doing it: in a network namespace made for it, which goes away with all that was
  * tried. A kernel without modules and one that may load them are asked alike.
  */
-import { closeSync, constants, openSync } from "node:fs";
+import { closeSync, constants, existsSync, openSync } from "node:fs";
 import { PodtapError } from "../base/errors.ts";
 import { type Mac, parseMac } from "../base/mac.ts";
-import type { HostFeatures } from "../plan/host-features.ts";
+import { type HostFeatures, type KernelFeatures, type ProgramFeatures, TYPICAL_FEATURES } from "../plan/host-features.ts";
 import { addBridge, addMacvlan, addPark } from "./make-links.ts";
 import { inScratchNetns } from "./netns.ts";
 import { nftTables } from "./nft-tables.ts";
@@ -15,16 +15,28 @@ import { openRtnetlink, type Rtnetlink } from "./rtnetlink.ts";
 const MAC = parseMac("02:00:00:00:00:01") as Mac;
 const MTU = 1500;
 const LOWER = "probe0";
+const BIN = ["/usr/bin", "/usr/local/bin", "/bin"];
 
 let known: HostFeatures | undefined;
 
-/** Tried once in a process. Needs root. */
+/** Tried once in a process. Needs root. Programs are looked for; what they can do is asked by `vm/`. */
 export function hostFeatures(): HostFeatures {
   known ??= probeFeatures();
   return known;
 }
 
 export function probeFeatures(): HostFeatures {
+  return { ...probeKernel(), ...findPrograms() };
+}
+
+/** What a distribution's programs can do, of those that are here. */
+function findPrograms(): ProgramFeatures {
+  const { builtinUserNetwork, userNetworks } = TYPICAL_FEATURES;
+  const found = userNetworks.filter(({ program }) => BIN.some((folder) => existsSync(`${folder}/${program}`)));
+  return { builtinUserNetwork, userNetworks: found };
+}
+
+function probeKernel(): KernelFeatures {
   return inScratchNetns(() => {
     const rtnetlink = openRtnetlink();
     try {

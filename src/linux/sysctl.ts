@@ -12,7 +12,8 @@ const VALUE = /^[\x20-\x7e]{1,255}$/;
 export function readSysctl(key: string): string | null {
   const path = sysctlPath(key, "read the setting");
   try {
-    return readFileSync(path, "utf8").trim();
+    // Lists are printed with tabs and written with spaces.
+    return readFileSync(path, "utf8").trim().replaceAll("\t", " ");
   } catch (thrown) {
     const errno = errnoOf(thrown);
     if (errno === ENOENT) return null;

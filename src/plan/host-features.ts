@@ -1,7 +1,9 @@
 /** What the host's kernel and programs can do: kernels lack things, and a plan takes the best there is. JSON. */
 import type { Classifier } from "./plan.ts";
 
-export interface HostFeatures {
+export interface HostFeatures extends KernelFeatures, ProgramFeatures {}
+
+export interface KernelFeatures {
   /** A /dev/vhost-net that the launcher may open. */
   readonly vhostNet: boolean;
   readonly dummy: boolean;
@@ -12,6 +14,26 @@ export interface HostFeatures {
   readonly macvtap: boolean;
 }
 
+export interface ProgramFeatures {
+  /** Programs that can be a NIC's network without any right. */
+  readonly userNetworks: readonly UserNetworkProgram[];
+  /** QEMU was built with a user network of its own. */
+  readonly builtinUserNetwork: boolean;
+}
+
+export interface UserNetworkProgram {
+  readonly program: string;
+  /** How QEMU can be joined to it, best first. */
+  readonly ways: readonly UserNetworkWay[];
+}
+
+/**
+ * - `vhost-user`: by shared memory, and libvirt starts it;
+ * - `backend`: by a stream of frames, and libvirt starts it;
+ * - `stream`: the same, and the launcher starts it, which any libvirt and QEMU 7.2 can do.
+ */
+export type UserNetworkWay = "vhost-user" | "backend" | "stream";
+
 /** What a distribution's kernel has: for plans that are made without a host to ask. */
 export const TYPICAL_FEATURES: HostFeatures = {
   vhostNet: false,
@@ -19,4 +41,6 @@ export const TYPICAL_FEATURES: HostFeatures = {
   classifiers: ["bpf", "matchall", "u32"],
   netdevEgress: true,
   macvtap: true,
+  userNetworks: [{ program: "passt", ways: ["stream"] }],
+  builtinUserNetwork: true,
 };

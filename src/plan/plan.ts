@@ -143,6 +143,24 @@ export interface HostLinkPlan {
   readonly reaches: readonly Ip[];
 }
 
+/**
+ * A program beside QEMU that is the NIC's network. The launcher starts it with the launcher's own few rights, passes
+ * frames between it and QEMU, and starts it again when it ends.
+ *
+ * It listens on a Unix socket, speaks QEMU's stream protocol (frames behind a 32-bit length in network order), and
+ * ends with its one client.
+ */
+export interface UserNetworkPlan {
+  /** Found in the usual folders. */
+  readonly program: string;
+  /** `{socket}` stands for the path to listen on. */
+  readonly arguments: readonly string[];
+  /** QEMU's end, as the domain has it. */
+  readonly socket: string;
+  /** What the arguments mean, a line each, for people. */
+  readonly words: readonly string[];
+}
+
 export interface SysctlPlan {
   /** Below /proc/sys: `net/ipv4/ip_forward`. */
   readonly key: string;
@@ -168,6 +186,7 @@ export interface NicPlan {
   readonly nft: readonly NftTable[];
   readonly services: readonly GuestService[];
   readonly domain: DomainInterface;
+  readonly userNetwork?: UserNetworkPlan;
   readonly hostLink?: HostLinkPlan;
   /** The link at whose carrier and counters the guest is seen. */
   readonly guestLink: string;

@@ -37,6 +37,7 @@ function renderNic(nic: NicPlan, options: RenderOptions): string {
     ...nic.sysctls.map(({ key, value }) => `  sysctl  ${key} = ${value}`),
     ...nic.nft.flatMap((table) => renderNft(table, options)),
     ...nic.services.map(renderService),
+    ...renderUserNetwork(nic),
     renderDomain(nic),
     ...(nic.hostLink ? [renderHostLink(nic.hostLink)] : []),
     ...nic.notes.map((note) => `  note    ${note}`),
@@ -147,6 +148,12 @@ function renderService(service: GuestService): string {
   }
 }
 
+function renderUserNetwork({ userNetwork }: NicPlan): readonly string[] {
+  if (userNetwork === undefined) return [];
+  const { program, words } = userNetwork;
+  return [`  run     ${program}  beside QEMU, without rights`, ...words.map((line) => `            ${line}`)];
+}
+
 function renderDomain({ domain }: NicPlan): string {
   const queues = domain.driver?.queues ? `  queues ${domain.driver.queues}` : "";
   return `  domain  ${domain.type}  ${renderAttachment(domain)}  model ${domain.model}  alias ${domain.alias}${queues}`;
@@ -158,8 +165,8 @@ function renderAttachment(domain: DomainInterface): string {
       return `target ${domain.target.dev}`;
     case "user":
       return domain.netdev.type === "stream" ? `stream ${domain.netdev.socket}` : domain.netdev.type;
-    case "passt":
-      return `by libvirt  ${domain.attach}`;
+    case "user-backend":
+      return `${domain.backend} by libvirt, ${domain.attach}`;
   }
 }
 

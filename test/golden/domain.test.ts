@@ -7,11 +7,11 @@ import { spawnSync } from "node:child_process";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { test } from "node:test";
 import type { DomainSpec, Vmi } from "../../src/api/types.ts";
-import type { Ip } from "../../src/base/ip.ts";
+import type { Cidr, Ip } from "../../src/base/ip.ts";
 import type { Mac } from "../../src/base/mac.ts";
 import type { DomainDisk } from "../../src/domain/devices.ts";
 import { type DomainInput, planDomain } from "../../src/domain/domain.ts";
-import type { PasstInterface, TapInterface, UserInterface } from "../../src/domain/interface.ts";
+import type { BackendInterface, TapInterface, UserInterface } from "../../src/domain/interface.ts";
 import { toXml } from "../../src/domain/xml.ts";
 import { vmi } from "../support/builders.ts";
 
@@ -31,17 +31,15 @@ function nic(more: Partial<TapInterface> = {}): TapInterface {
 /** Everything that a NIC may say beside what it is joined to. */
 const OPTIONS = { bootOrder: 1, romEnabled: true, linkState: "down", acpiIndex: 101 } as const;
 
-function passt(attach: PasstInterface["attach"], more: Partial<PasstInterface> = {}): PasstInterface {
+function passt(attach: BackendInterface["attach"], more: Partial<BackendInterface> = {}): BackendInterface {
   const { type: _, target: __, ...rest } = nic();
   return {
     ...rest,
-    type: "passt",
+    type: "user-backend",
+    backend: "passt",
     attach,
     source: "eth0",
-    addresses: [
-      { ip: "10.244.1.7" as Ip, prefix: 24 },
-      { ip: "fd00:10:244:1::7" as Ip, prefix: 64 },
-    ],
+    addresses: ["10.244.1.7/24" as Cidr, "fd00:10:244:1::7/64" as Cidr],
     forwards: [
       {
         protocol: "tcp",
@@ -63,14 +61,14 @@ function user(netdev: UserInterface["netdev"], more: Partial<UserInterface> = {}
 }
 
 const SLIRP: UserInterface["netdev"] = {
-  type: "slirp",
+  type: "builtin",
   ipv4: {
-    network: "10.0.2.0/24",
+    network: "10.0.2.0/24" as Cidr,
     host: "10.0.2.2" as Ip,
     guest: "10.0.2.15" as Ip,
     dns: "10.0.2.3" as Ip,
   },
-  ipv6: { network: "fd10:0:2::/64", host: "fd10:0:2::2" as Ip, dns: "fd10:0:2::3" as Ip },
+  ipv6: { network: "fd10:0:2::/64" as Cidr, host: "fd10:0:2::2" as Ip, dns: "fd10:0:2::3" as Ip },
   hostname: "web",
   searchDomains: ["cluster.local", "a,b"],
   forwards: [
@@ -141,7 +139,7 @@ const cases: Readonly<Record<string, Partial<DomainInput>>> = {
       user(SLIRP, { alias: "ua-lan", model: "e1000", pciAddress: "0000:00:10.0" }),
     ],
   },
-  "passt-backend": { nics: [passt("backend", OPTIONS)] },
+  "passt-backend": { nics: [passt("stream", OPTIONS)] },
   "passt-vhost-user": { nics: [passt("vhost-user", OPTIONS)] },
   "firmware-and-rng": {
     vmi: manifest({

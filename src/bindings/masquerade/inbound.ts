@@ -4,10 +4,9 @@
  * address, which ports of the pod itself stay open.
  */
 import type { NicContext } from "../../plan/binding.ts";
-import { declaredIntervals, type PortInterval } from "../../plan/parts/port-intervals.ts";
+import { openPorts } from "../../plan/parts/inbound.ts";
+import type { PortInterval } from "../../plan/parts/port-intervals.ts";
 
-/** Envoy's own ports in an Istio sidecar (KubeVirt `pkg/network/istio/ports.go`). */
-const ISTIO_PORTS = [15000, 15001, 15004, 15006, 15008, 15009, 15020, 15021, 15053, 15090];
 const SSH: PortInterval = { protocol: "tcp", start: 22, end: 22 };
 
 export interface Inbound {
@@ -22,16 +21,13 @@ export interface Inbound {
 }
 
 export function inboundOf(nic: NicContext): Inbound {
-  const declared = declaredIntervals(nic.interface);
-  const meshed = nic.vm.annotations["sidecar.istio.io/inject"]?.toLowerCase() === "true";
-  const wanted = nic.vm.annotations["podtap.io/inbound"] ?? nic.vm.inbound;
-  const open = declared.length === 0 && (wanted === "all" || meshed) ? "all" : declared;
+  const { ports: open, meshed, meshPorts } = openPorts(nic);
   const migration = nic.vm.migrationTransport === "Unix" ? [] : [49152, 49153];
   return {
     // Traffic reaches the guest through the proxy; only ssh goes around it.
     forward: meshed ? (open === "all" || includesSsh(open) ? [SSH] : []) : open,
     local: open,
-    exemptTcpPorts: [...migration, ...(meshed && open === "all" ? ISTIO_PORTS : [])],
+    exemptTcpPorts: [...migration, ...(open === "all" ? meshPorts : [])],
     meshed,
   };
 }

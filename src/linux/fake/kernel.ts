@@ -51,7 +51,7 @@ const LINK_SYSCTLS: Readonly<Record<string, string>> = {
 };
 const PLAIN_SYSCTLS: Readonly<Record<string, string>> = {
   "net/ipv4/ip_forward": "0",
-  "net/ipv4/ping_group_range": "1\t0",
+  "net/ipv4/ping_group_range": "1 0",
   "net/ipv4/ip_unprivileged_port_start": "1024",
   "net/bridge/bridge-nf-call-iptables": "1",
 };
