@@ -301,6 +301,7 @@ test("what is wrong with a NAD is said before anything is attached", root, async
 
 test("a missing plugin and a missing piece of the kernel are named with the NAD", root, async (t) => {
   cable(t, "pt-low0", "pt-low1");
+  const ipam = { type: "static", addresses: [{ address: "10.77.0.2/24" }] };
   const cases = [
     [
       nad("lan", { type: "sriov" }),
@@ -309,13 +310,13 @@ test("a missing plugin and a missing piece of the kernel are named with the NAD"
       /install/,
     ],
     [
-      nad("lan", { type: "vlan", master: "pt-low0", vlanId: 7 }),
+      nad("lan", { type: "vlan", master: "pt-low0", vlanId: 7, ipam }),
       "PT-CNI-3",
       /default\/lan .*plugin vlan/,
       /CONFIG_VLAN_8021Q/,
     ],
     [
-      nad("lan", { type: "ipvlan", master: "pt-low0" }),
+      nad("lan", { type: "ipvlan", master: "pt-low0", ipam }),
       "PT-CNI-3",
       /default\/lan .*plugin ipvlan/,
       /CONFIG_IPVLAN/,
@@ -339,7 +340,7 @@ test("a missing plugin and a missing piece of the kernel are named with the NAD"
     }
     assert.equal(error.code, code);
     assert.match(error.message, message);
-    assert.match(error.hint, hint);
+    assert.match(error.hint ?? "", hint, error.message);
   }
 });
 
