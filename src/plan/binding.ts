@@ -18,6 +18,8 @@ export interface BindingTraits {
   readonly attaches: "tap" | "macvtap" | "user-network" | "vhost-user" | "host-device" | "sidecar";
   readonly networks: "pod" | "multus" | "any";
   readonly liveMigration: "yes" | "no" | "target-setup";
+  /** Annotation of a VMI that lifts a `no`. */
+  readonly migrationAnnotation?: string;
   readonly hotplug: boolean;
   /** May `ports`/`portRanges` be declared, and do they restrict what reaches the guest? */
   readonly ports: "allow-list" | "informative";

@@ -15,6 +15,9 @@ import type { Binding, NicSpec } from "../../plan/binding.ts";
 import { planPodBridge, reportPodBridge } from "../../plan/parts/pod-bridge.ts";
 import { unbridgeable } from "../../plan/parts/unbridgeable.ts";
 
+const ALTERNATIVE =
+  "ask for `binding: {name: tc-redirect}` or `binding: {name: macvtap}`, or use CNI's bridge plugin in the network; on the pod network, masquerade";
+
 export const bridge: Binding = {
   bindingName: "bridge",
   spelling: { bridge: {} },
@@ -24,6 +27,7 @@ export const bridge: Binding = {
     attaches: "tap",
     networks: "any",
     liveMigration: "no",
+    migrationAnnotation: "kubevirt.io/allow-pod-bridge-network-live-migration",
     hotplug: true,
     ports: "informative",
     path: "bridged",
@@ -33,13 +37,14 @@ export const bridge: Binding = {
   },
   lacking: () => undefined,
   validate: (nic) => {
-    const problem = unbridgeable(nic);
+    const problem = unbridgeable(nic, ALTERNATIVE);
     return problem === undefined ? [] : [problem];
   },
   podNeeds: () => ({ memoryMiB: 0 }),
   plan: (nic) =>
     planPodBridge(nic, {
       bindingName: bridge.bindingName,
+      alternative: ALTERNATIVE,
       addressing: isExternal(nic) ? "network" : "podtap",
       serverOnBridge: true,
     }),

@@ -7,6 +7,9 @@ import type { Binding } from "../../plan/binding.ts";
 import { planPodBridge, reportPodBridge } from "../../plan/parts/pod-bridge.ts";
 import { unbridgeable } from "../../plan/parts/unbridgeable.ts";
 
+const ALTERNATIVE =
+  "ask for `binding: {name: tc-redirect}` or `binding: {name: macvtap}`, or use CNI's bridge plugin in the network; on the pod network, masquerade";
+
 export const managedTap: Binding = {
   bindingName: "managed-tap",
   spelling: { binding: { name: "managed-tap" } },
@@ -25,13 +28,14 @@ export const managedTap: Binding = {
   },
   lacking: () => undefined,
   validate: (nic) => {
-    const problem = unbridgeable(nic);
+    const problem = unbridgeable(nic, ALTERNATIVE);
     return problem === undefined ? [] : [problem];
   },
   podNeeds: () => ({ memoryMiB: 0 }),
   plan: (nic) =>
     planPodBridge(nic, {
       bindingName: managedTap.bindingName,
+      alternative: ALTERNATIVE,
       addressing: "network",
       serverOnBridge: false,
     }),

@@ -43,6 +43,8 @@ export type Addressing = "podtap" | "network";
 export interface PodBridgeOptions {
   readonly bindingName: string;
   readonly addressing: Addressing;
+  /** What to take for a NIC that cannot be bridged. */
+  readonly alternative: string;
   /** KubeVirt's address on the bridge. */
   readonly serverOnBridge: boolean;
 }
@@ -58,10 +60,10 @@ interface Wiring {
 }
 
 export function planPodBridge(nic: NicContext, options: PodBridgeOptions): Result<NicPlan> {
-  const refusal = unbridgeable(nic, nic.podLink.type);
+  const refusal = unbridgeable(nic, options.alternative, nic.podLink.type);
   if (refusal !== undefined) return failed(refusal);
   const guest = podsMac(nic);
-  if (guest === undefined) return failed(noMac(nic));
+  if (guest === undefined) return failed(noMac(nic, options.alternative));
   const addresses = podAddresses(nic);
   if (addresses.ipv4 && nic.index > LAST_SERVER_INDEX) return failed(noServerAddress(nic));
   const { mac, macOrigin } = guest;

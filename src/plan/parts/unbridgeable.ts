@@ -1,46 +1,42 @@
 /**
- * NICs that cannot be the port of a bridge, and what to take instead. The kernel accepts most of them, and then
- * nothing passes: a macvlan hears frames to its own MAC only, and the guest has another one by then.
+ * NICs that cannot be the port of a bridge. The kernel accepts most of them, and then nothing passes: a macvlan hears
+ * frames to its own MAC only, and the guest has another one by then. What to take instead, bindings say.
  */
 import type { Problem } from "../../base/problem.ts";
 import type { NicSpec } from "../binding.ts";
 
+const OWN_MAC_ONLY = "it delivers frames to its own MAC only";
+const SHARED_MAC = "it shares the MAC of the link below";
 /** By link kind and by CNI plugin, which have the same names. */
-const DEAF: ReadonlyMap<string, string> = new Map([
-  ["macvlan", "a macvlan delivers frames to its own MAC only"],
-  ["macvtap", "a macvtap delivers frames to its own MAC only"],
-  ["ipvlan", "an ipvlan shares the MAC of the link below and cannot be a bridge port"],
-  ["ipvtap", "an ipvtap shares the MAC of the link below and cannot be a bridge port"],
-]);
+const DEAF: Readonly<Record<string, string>> = {
+  macvlan: OWN_MAC_ONLY,
+  macvtap: OWN_MAC_ONLY,
+  ipvlan: SHARED_MAC,
+  ipvtap: SHARED_MAC,
+};
 /** Names that systemd and the kernel give to wireless NICs. */
 const WIRELESS = /^(wl|wlan)/;
 
-/** @param kind of the pod NIC, where it is there already */
-export function unbridgeable(nic: NicSpec, kind?: string): Problem | undefined {
-  const deaf = [kind, nic.plugins?.[0]].find((name) => name !== undefined && DEAF.has(name));
+/**
+ * @param kind of the pod NIC, where it is there already
+ * @param hint what to take instead
+ */
+export function unbridgeable(nic: NicSpec, hint: string, kind?: string): Problem | undefined {
+  const deaf = [kind, nic.plugins?.[0]].find((name) => name !== undefined && Object.hasOwn(DEAF, name));
   if (deaf !== undefined) {
-    return refusal(
-      nic,
-      `network ${nic.network.name} gives the pod an interface that cannot be bridged: ${DEAF.get(deaf)}`,
-      "ask for `binding: {name: tc-redirect}` or `binding: {name: macvtap}`, or use CNI's bridge plugin in the network",
-    );
+    const message = `network ${nic.network.name} gives the pod an interface of kind ${deaf}, which cannot be bridged: ${DEAF[deaf]}`;
+    return refusal(nic, message, hint);
   }
   if (nic.plugins?.[0] === "host-device" && nic.master !== undefined && WIRELESS.test(nic.master)) {
-    return refusal(
-      nic,
-      `${nic.master} is wireless: an access point takes frames from the station's own MAC only`,
-      "use masquerade on the pod network, or a wired interface",
-    );
+    const message = `${nic.master} is wireless and cannot be bridged: an access point takes frames from the station's own MAC only`;
+    return refusal(nic, message, hint);
   }
   return undefined;
 }
 
-export function noMac(nic: NicSpec): Problem {
-  return refusal(
-    nic,
-    `the pod interface of network ${nic.network.name} has no MAC address that the guest could take`,
-    "a bridge joins Ethernet links only; for others use masquerade or passt",
-  );
+export function noMac(nic: NicSpec, hint: string): Problem {
+  const message = `the pod interface of network ${nic.network.name} has no MAC address that the guest could take`;
+  return refusal(nic, message, hint);
 }
 
 export function noServerAddress(nic: NicSpec): Problem {

@@ -5,6 +5,7 @@ import type { Accelerator } from "../../../domain/devices.ts";
 import type { BindingRegistry } from "../../../plan/binding.ts";
 import type { Plan } from "../../../plan/plan.ts";
 import { dropCondition, setCondition } from "../../../report/conditions.ts";
+import { liveMigratable } from "../../../report/live-migratable.ts";
 import { vmiInterfaces } from "../../../report/vmi-interfaces.ts";
 import { withPhase } from "../../controllers/vmi-controller.ts";
 import type { GuestState } from "./machine.ts";
@@ -57,7 +58,7 @@ export function runningStatus(vmi: Vmi, facts: RunningFacts): VmiStatus {
     ...(pod.metadata.uid !== undefined && { activePods: { [pod.metadata.uid]: facts.nodeName } }),
     ...(facts.accelerator && { accelerator: facts.accelerator }),
     ...(guest.agent.osInfo && { guestOSInfo: guest.agent.osInfo }),
-    conditions: conditions(status, facts),
+    conditions: conditions(vmi, status, facts),
     interfaces: vmiInterfaces(
       plan,
       {
@@ -72,6 +73,7 @@ export function runningStatus(vmi: Vmi, facts: RunningFacts): VmiStatus {
 }
 
 function conditions(
+  vmi: Vmi,
   status: VmiStatus,
   { guest, now, plan, registry, accelerator }: RunningFacts,
 ): readonly Condition[] {
@@ -99,27 +101,5 @@ function conditions(
       now,
     );
   }
-  return setCondition(list, migratable(plan, registry), now);
-}
-
-/** KubeVirt's rule looks at the pod network's interface only; here the binding's trait answers. */
-function migratable(
-  plan: Plan,
-  registry: BindingRegistry,
-): { type: string; status: "True" | "False"; reason?: string; message?: string } {
-  const blocking = plan.nics.find(
-    (nic) =>
-      registry.all.find(({ bindingName }) => bindingName === nic.bindingName)?.traits.liveMigration === "no",
-  );
-  if (blocking === undefined) return { type: "LiveMigratable", status: "True" };
-  const able = registry.all.filter(
-    ({ traits }) => traits.liveMigration !== "no" && traits.networks === "pod",
-  );
-  const names = able.map(({ bindingName }) => bindingName).join(", ");
-  return {
-    type: "LiveMigratable",
-    status: "False",
-    reason: "InterfaceNotLiveMigratable",
-    message: `cannot migrate VMI which does not use ${names} or a migratable plugin to connect to the pod network`,
-  };
+  return setCondition(list, liveMigratable(vmi, plan, registry), now);
 }
