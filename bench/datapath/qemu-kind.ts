@@ -23,6 +23,7 @@ import type { Accelerator } from "../../src/domain/devices.ts";
 import { domainName } from "../../src/domain/domain.ts";
 import { openPacketSocket } from "../../src/linux/packet-socket.ts";
 import { showMacvtaps } from "../../src/linux/sandbox/macvtap-nodes.ts";
+import { processesInNetns } from "../../src/linux/sandbox/processes.ts";
 import { createSandbox, destroySandbox, spawnInSandbox } from "../../src/linux/sandbox/sandbox.ts";
 import type { SandboxRecord } from "../../src/linux/sandbox/types.ts";
 import type { NicPlan } from "../../src/plan/plan.ts";
@@ -116,6 +117,7 @@ async function start(lab: Lab, place: Place, shared: Shared): Promise<Guest> {
     accelerator: shared.accelerator,
   });
   await eventually("the guest's agent", async () => (await client.status()).agent.connected, BOOT_MS);
+  for (const pid of processesInNetns(pod.path)) lab.processes.add(pid);
   const domain = domainOf(libvirtFiles(folder).socket, domainName(vmi));
   await domain.run("ip", ["link", "set", "eth0", "up"]);
   return {

@@ -136,7 +136,9 @@ function latencyTable({ scenarios, table }: DatapathReport, kind: "tcp" | "udp")
   return `${kind.toUpperCase()} latency by size, microseconds.${note}\n\n${markdown([["scenario", ...heads], ...rows])}`;
 }
 
+/** Empty where nothing answered: there is nothing to compare. */
 function ratioText({ ratio, verdict }: Compared["cells"][string]): string {
+  if (!Number.isFinite(ratio.median)) return "";
   const text = `${ratio.median.toFixed(2)} [${ratio.low.toFixed(2)}, ${ratio.high.toFixed(2)}]`;
   return verdict === "tie" ? `${text} tie` : text;
 }
