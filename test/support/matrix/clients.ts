@@ -1,0 +1,112 @@
+/** Ordinary DHCP clients in the guest's place; whether it has its addresses is read from its kernel. */
+import { mkdirSync } from "node:fs";
+import { join } from "node:path";
+import type { Ip } from "../../../src/base/ip.ts";
+import { type Client, hookScript, startClient } from "../client.ts";
+import { udhcpc } from "../namespace-guest.ts";
+import { eventually, type TestPod } from "../netns.ts";
+import { addressesOf, type Guest, globalAddresses, isOf, type Machine, NAMES, routesIn } from "./machine.ts";
+import type { Family } from "./segments.ts";
+import { Unmet } from "./verdict.ts";
+
+/** What a guest was told beside its addresses. */
+export interface Told {
+  readonly nameservers: Readonly<Partial<Record<Family, Ip>>>;
+  /** By DHCPv4. */
+  readonly mtu?: number;
+}
+
+const PATIENCE_MS = 20_000;
+
+/** udhcpc for IPv4, router advertisements and dhclient for IPv6. */
+export async function askUdhcpcAndDhclient(machine: Machine, guest: Guest): Promise<Told> {
+  const { families } = machine.segment;
+  const [v4, v6] = await Promise.all([
+    families.includes("v4") ? udhcpc(guest) : undefined,
+    families.includes("v6") ? dhclient6(guest) : undefined,
+  ]);
+  if (families.includes("v4") && v4 === undefined) throw new Unmet("udhcpc gets no lease");
+  await hasAddresses(machine, guest);
+  const dns4 = v4?.["dns"]?.split(" ")[0];
+  const dns6 = v6?.split(" ")[0];
+  return {
+    nameservers: { ...(dns4 && { v4: dns4 as Ip }), ...(dns6 && { v6: dns6 as Ip }) },
+    ...(v4?.["mtu"] !== undefined && { mtu: Number(v4["mtu"]) }),
+  };
+}
+
+/** Both families at once; stays, and renews when asked to. */
+export async function askDhcpcd(machine: Machine, guest: Guest): Promise<Client> {
+  const hook = hookScript(guest.scope);
+  const client = startClient(
+    guest.scope,
+    asPod(guest),
+    "dhcpcd",
+    "-B",
+    "-L",
+    "-f",
+    "/dev/null",
+    "-c",
+    hook,
+    guest.nic,
+  );
+  await hasAddresses(machine, guest);
+  return client;
+}
+
+/** The other DHCP client that everybody knows, for both families, with its own script. */
+export async function askDhclient(machine: Machine, guest: Guest): Promise<void> {
+  const { families } = machine.segment;
+  const folder = join(machine.stateDir, "..", `${guest.netns}-dhclient`);
+  mkdirSync(folder);
+  const codes = families.map(async (family) => {
+    const files = ["-lf", join(folder, `leases${family}`), "-pf", join(folder, `pid${family}`)];
+    if (family === "v6") await routed(guest, "v6");
+    const { code } = await guest.exec("dhclient", [family === "v6" ? "-6" : "-4", "-1", ...files, guest.nic]);
+    if (code !== 0) throw new Unmet(`dhclient gets no ${NAMES[family]} lease`);
+  });
+  await Promise.all(codes);
+  await hasAddresses(machine, guest);
+}
+
+async function dhclient6(guest: Guest): Promise<string> {
+  await routed(guest, "v6");
+  const hook = hookScript(guest.scope);
+  const client = startClient(guest.scope, asPod(guest), "dhclient", "-6", "-1", "-sf", hook, guest.nic);
+  const bound = await orUnmet("dhclient gets no IPv6 lease", () => client.event("BOUND6"));
+  return bound.get("new_dhcp6_name_servers") ?? "";
+}
+
+/** The addresses that it is to have, and a way out. */
+async function hasAddresses({ nic, segment, binding }: Machine, guest: Guest): Promise<void> {
+  for (const family of segment.families) {
+    const expected = nic.addresses.guest.filter((ip) => isOf(ip, family));
+    const decided = binding.traits.guestAddressing === "podtap";
+    await orUnmet(`no ${NAMES[family]} address`, () =>
+      decided
+        ? expected.length > 0 && expected.every((ip) => addressesOf(guest.path).includes(ip))
+        : globalAddresses(guest).some((ip) => isOf(ip, family)),
+    );
+    await routed(guest, family);
+  }
+}
+
+async function routed(guest: Guest, family: Family): Promise<void> {
+  const everywhere = family === "v6" ? "::/0" : "0.0.0.0/0";
+  await orUnmet(`no ${NAMES[family]} default route`, () =>
+    routesIn(guest.path).some(({ destination, link }) => destination === everywhere && link === guest.nic),
+  );
+}
+
+async function orUnmet<T>(unmet: string, probe: () => T | undefined): Promise<T> {
+  return await eventually(unmet, probe, PATIENCE_MS).catch(() => {
+    throw new Unmet(unmet);
+  });
+}
+
+function asPod(guest: Guest): TestPod {
+  const run = (): never => {
+    throw new Error("use the guest");
+  };
+  return { name: guest.netns, path: guest.path, run };
+}
