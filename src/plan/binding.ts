@@ -41,6 +41,8 @@ export interface NetworkAttachment {
   readonly master?: string;
   /** macvlan's and ipvlan's. */
   readonly mode?: string;
+  /** Of the host's links that the frames cross, `master` and its ports, the one that carries least. */
+  readonly narrowest?: { readonly link: string; readonly mtu: number };
 }
 
 /** The manifest's side of a NIC: what `validate` and `podNeeds` may look at. The network's attachment where known. */

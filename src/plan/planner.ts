@@ -19,6 +19,7 @@ import type {
 } from "./binding.ts";
 import type { HostFeatures } from "./host-features.ts";
 import type { Observed } from "./observed.ts";
+import { mtuNotes } from "./parts/path-mtu.ts";
 import type { NicPlan, Plan } from "./plan.ts";
 
 /** Facts about the host that a manifest does not tell. */
@@ -146,7 +147,8 @@ function planNic(nic: BoundNic, input: PlanInput, vm: VmFacts, defaultRoute: boo
     observed: input.observed,
   };
   const planned = nic.binding.plan(context);
-  const notes = nic.network.pod === undefined ? [] : (input.host.notes ?? []);
+  const hostNotes = nic.network.pod === undefined ? [] : (input.host.notes ?? []);
+  const notes = [...mtuNotes(context, nic.binding.traits), ...hostNotes];
   if (!planned.ok || notes.length === 0) return planned;
   return { ...planned, value: { ...planned.value, notes: [...planned.value.notes, ...notes] } };
 }

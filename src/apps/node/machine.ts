@@ -10,6 +10,7 @@ import type { Vmi } from "../../api/types.ts";
 import { podFiles, readPlan } from "../../apply/wire-pod.ts";
 import { messageOf, PodtapError } from "../../base/errors.ts";
 import type { AttachedNetwork } from "../../cluster/local/cni/attach-networks.ts";
+import { onHostsLinks } from "../../cluster/local/cni/network-attachment.ts";
 import type { GuestState, PodIdentity, PodMachine } from "../../cluster/local/pods/machine.ts";
 import { podResolver, renderResolvConf } from "../../cluster/local/pods/resolver.ts";
 import type { Accelerator } from "../../domain/devices.ts";
@@ -17,6 +18,7 @@ import { showMacvtaps } from "../../linux/sandbox/macvtap-nodes.ts";
 import { isRunning, killUntilGone } from "../../linux/sandbox/processes.ts";
 import { adoptSandbox, createSandbox, destroySandbox, spawnInSandbox } from "../../linux/sandbox/sandbox.ts";
 import type { SandboxExit, SandboxProcess } from "../../linux/sandbox/types.ts";
+import type { NetworkAttachment } from "../../plan/binding.ts";
 import type { HostFeatures } from "../../plan/host-features.ts";
 import type { Plan } from "../../plan/plan.ts";
 import type { PreparedDisks } from "../../vm/disks/prepare-disks.ts";
@@ -118,7 +120,7 @@ export class Machine implements PodMachine {
 
   /** What phase 1 of this pod is given; also for looking at what it would change. */
   async wireRequest(pod: PodIdentity, vmi: Vmi): Promise<WireRequest> {
-    const { config, host, networks, paths } = this.#options;
+    const { config, host, paths } = this.#options;
     const folders = podFolders(paths, pod.id);
     return {
       netns: folders.netns,
@@ -133,9 +135,19 @@ export class Machine implements PodMachine {
           notes: host.obstacles.map(({ message, hint }) => `${message}; allow it by: ${hint}`),
         },
         queues: queueCapacity(vmi.spec),
-        attachments: networks.attachments(pod, vmi),
+        attachments: await this.#attachments(pod, vmi),
       },
     };
+  }
+
+  async #attachments(pod: PodIdentity, vmi: Vmi): Promise<Readonly<Record<string, NetworkAttachment>>> {
+    const attached = this.#options.networks.attachments(pod, vmi);
+    // Not for the pod network alone, whose links podtap makes.
+    if ((vmi.spec.networks ?? []).every(({ multus }) => multus === undefined)) return attached;
+    const { links } = await this.#options.net.observe(HOST_NETNS, []);
+    return Object.fromEntries(
+      Object.entries(attached).map(([name, one]) => [name, onHostsLinks(one, links)]),
+    );
   }
 
   async prepareDisks(

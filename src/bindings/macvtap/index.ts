@@ -19,6 +19,7 @@ import { failed, ok, type Result } from "../../base/result.ts";
 import type { Binding, NicContext } from "../../plan/binding.ts";
 import { tapDomainInterface } from "../../plan/parts/domain-interface.ts";
 import { guestMac, podsMac } from "../../plan/parts/guest-mac.ts";
+import { pathMtu } from "../../plan/parts/path-mtu.ts";
 import { podAddressServices, routerIpv6, wiringMac } from "../../plan/parts/pod-address-services.ts";
 import { handedOver, podAddresses } from "../../plan/parts/pod-addresses.ts";
 import { reportPodBridge } from "../../plan/parts/pod-bridge.ts";
@@ -77,7 +78,7 @@ function planMacvtap(nic: NicContext): Result<NicPlan> {
     sysctls: sysctls(wiring),
     nft: [rules(wiring)],
     services: served ? podAddressServices(nic, addresses, doorOf(wiring)) : [],
-    domain: tapDomainInterface(nic, mac, nic.podLink.mtu),
+    domain: tapDomainInterface(nic, mac, pathMtu(nic)),
     ...(hostLink.value && { hostLink: hostLink.value }),
     guestLink: tap,
     notes: notesOf(wiring),

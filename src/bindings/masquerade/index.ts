@@ -21,6 +21,7 @@ import type { Binding, NicContext, NicEvidence } from "../../plan/binding.ts";
 import { antiSpoofTable } from "../../plan/parts/anti-spoof.ts";
 import { queuesOf, tapDomainInterface } from "../../plan/parts/domain-interface.ts";
 import { guestMac } from "../../plan/parts/guest-mac.ts";
+import { pathMtu } from "../../plan/parts/path-mtu.ts";
 import type { LinkPlan, NicPlan, SysctlPlan } from "../../plan/plan.ts";
 import { type GuestNetwork, guestNetwork } from "./addresses.ts";
 import { inboundOf } from "./inbound.ts";
@@ -60,7 +61,6 @@ function planMasquerade(nic: NicContext): Result<NicPlan> {
 
   const { mac, macOrigin } = guestMac(nic);
   const inbound = inboundOf(nic);
-  const mtu = nic.podLink.mtu;
   return ok({
     name: nic.interface.name,
     bindingName: masquerade.bindingName,
@@ -87,7 +87,7 @@ function planMasquerade(nic: NicContext): Result<NicPlan> {
       }),
     ],
     services: guestServices(nic, ipv4, ipv6),
-    domain: tapDomainInterface(nic, mac, mtu),
+    domain: tapDomainInterface(nic, mac, pathMtu(nic)),
     guestLink: nic.names.tap,
     notes: notes(nic, ipv4, ipv6),
   });

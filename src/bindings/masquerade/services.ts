@@ -4,6 +4,7 @@ import { type Ip, parseIp, toCidr } from "../../base/ip.ts";
 import { BRIDGE_MAC } from "../../base/mac.ts";
 import type { GuestService } from "../../guest/config.ts";
 import type { NicContext } from "../../plan/binding.ts";
+import { pathMtu } from "../../plan/parts/path-mtu.ts";
 import { searchDomainsFor } from "../../plan/parts/search-domains.ts";
 import type { GuestNetwork } from "./addresses.ts";
 
@@ -34,7 +35,7 @@ function dhcp4(nic: NicContext, network: GuestNetwork): GuestService {
       nameservers: network.nameservers,
       searchDomains: searchDomainsFor(nic.resolver.searchDomains, nic.vm.subdomain),
       hostname: nic.vm.hostname,
-      mtu: nic.podLink.mtu,
+      mtu: pathMtu(nic),
       routes: [],
       ntpServers: (options?.ntpServers ?? []).flatMap((text) => parseIp(text) ?? []),
       ...(options?.tftpServerName && { tftpServerName: options.tftpServerName }),
@@ -51,7 +52,7 @@ function routerAdvert(nic: NicContext, network: GuestNetwork): GuestService {
     config: {
       routerMac: BRIDGE_MAC,
       routerLinkLocal: ROUTER_LINK_LOCAL,
-      mtu: nic.podLink.mtu,
+      mtu: pathMtu(nic),
       // The most a router may promise (RFC 4861, 6.2.1); renewed long before.
       routerLifetimeSeconds: 9000,
       prefixes: [

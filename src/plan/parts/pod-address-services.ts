@@ -14,6 +14,7 @@ import { type Mac, macToBytes } from "../../base/mac.ts";
 import { hexHash } from "../../base/names.ts";
 import type { GuestService } from "../../guest/config.ts";
 import type { NicContext } from "../binding.ts";
+import { pathMtu } from "./path-mtu.ts";
 import type { PodAddresses, PodIpv4, PodIpv6 } from "./pod-addresses.ts";
 import { searchDomainsFor } from "./search-domains.ts";
 
@@ -100,7 +101,7 @@ function dhcp4(nic: NicContext, { lease, router, routes }: PodIpv4, door: GuestD
       nameservers: nic.resolver.nameservers.filter((ip) => familyOf(ip) === 4),
       searchDomains: searchDomains(nic),
       hostname: nic.vm.hostname,
-      mtu: nic.podLink.mtu,
+      mtu: pathMtu(nic),
       routes,
       ntpServers: (options?.ntpServers ?? []).flatMap((text) => parseIp(text) ?? []),
       ...(options?.tftpServerName && { tftpServerName: options.tftpServerName }),
@@ -119,7 +120,7 @@ function routerAdvert(nic: NicContext, { onLink, router }: PodIpv6, door: GuestD
       // Else the guest would send what is for the router to us.
       ...(router?.mac === undefined && { withoutMac: true as const }),
       routerLinkLocal: router?.linkLocal ?? serverLinkLocal(door),
-      mtu: nic.podLink.mtu,
+      mtu: pathMtu(nic),
       routerLifetimeSeconds: router === undefined ? 0 : ROUTER_LIFETIME_SECONDS,
       prefixes: onLink.map((prefix) => ({ prefix, onLink: true, autonomous: false })),
       managed: true,

@@ -26,6 +26,7 @@ import { antiSpoofTable } from "./anti-spoof.ts";
 import { DHCP_COUNTERS, dhcpInside } from "./dhcp-inside.ts";
 import { queuesOf, tapDomainInterface } from "./domain-interface.ts";
 import { podsMac } from "./guest-mac.ts";
+import { pathMtu } from "./path-mtu.ts";
 import {
   dhcpServerIp,
   LAST_SERVER_INDEX,
@@ -83,7 +84,7 @@ export function planPodBridge(nic: NicContext, options: PodBridgeOptions): Resul
     sysctls: sysctls(wiring),
     nft: [filter(wiring)],
     services: served ? podAddressServices(nic, addresses, door) : [],
-    domain: tapDomainInterface(nic, mac, nic.podLink.mtu),
+    domain: tapDomainInterface(nic, mac, pathMtu(nic)),
     guestLink: tap,
     notes: notes(wiring),
   });

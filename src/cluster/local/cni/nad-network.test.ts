@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { nad } from "../../../../test/support/nads.ts";
 import { statusOf } from "./attach-networks.ts";
 import { nadNetwork } from "./nad-network.ts";
-import { networkAttachment } from "./network-attachment.ts";
+import { networkAttachment, onHostsLinks } from "./network-attachment.ts";
 import { parseCniResult } from "./result.ts";
 
 const folders = { confDir: "/nowhere", leaseDir: "/run/leases" };
@@ -103,4 +103,20 @@ test("network-status has the pod's link, its addresses, and gateways of default 
     dns: { nameservers: ["10.0.0.53"], domain: "a.b", search: ["c.d"], options: ["ndots:2"] },
     gateway: ["10.0.0.1"],
   });
+});
+
+test("the narrowest of the host's links is a bridge's port before the bridge, and the device itself elsewhere", () => {
+  const links = [
+    { name: "br0", mtu: 1400 },
+    { name: "veth1", mtu: 1500, master: "br0" },
+    { name: "eth9", mtu: 1400, master: "br0" },
+    { name: "eth1", mtu: 9000 },
+    { name: "veth2", mtu: 576, master: "br1" },
+  ];
+  const on = (master?: string) =>
+    onHostsLinks({ plugins: ["bridge"], ...(master !== undefined && { master }) }, links).narrowest;
+  assert.deepEqual(on("br0"), { link: "eth9", mtu: 1400 });
+  assert.deepEqual(on("eth1"), { link: "eth1", mtu: 9000 });
+  assert.equal(on("gone"), undefined);
+  assert.equal(on(), undefined);
 });
