@@ -3,11 +3,12 @@
  * give it a default route. What is claimed is asked of the guest itself.
  */
 import assert from "node:assert/strict";
-import { spawnSync } from "node:child_process";
+import { execFileSync, spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { after, before, describe, test } from "node:test";
 import type { Pod, Vmi, VmiInterfaceStatus } from "../../src/api/types.ts";
 import { identityOf } from "../../src/cluster/local/pods/pod-runner.ts";
+import type { Plan } from "../../src/plan/plan.ts";
 import {
   DEMO_IMAGE,
   daemonPid,
@@ -101,10 +102,18 @@ const NADS = manifest(
     ipam: ipam(81, "10.181.0.0/16"),
   }),
   nad("ptp", { type: "ptp", mtu: 1380, ipam: ipam(82, "0.0.0.0/0", "::/0", "10.182.0.0/16") }),
-  bridgeNad("lan1", 83),
+  bridgeNad("lan1", 83, { mtu: 9000 }),
   bridgeNad("lan2", 84),
-  bridgeNad("cut", 85),
+  bridgeNad("cut", 85, { mtu: 1450 }),
 );
+const MTUS: Readonly<Record<string, number>> = {
+  default: 1500,
+  gateway: 1400,
+  ptp: 1380,
+  lan1: 9000,
+  lan2: 1500,
+  cut: 1450,
+};
 const BRIDGES = [81, 83, 84, 85].map((n) => `pt-nic${n}`);
 
 describe("a guest with many NICs", requires("root", "nft", "cni", "qemu", "libvirt"), () => {
@@ -271,22 +280,64 @@ describe("a guest with many NICs", requires("root", "nft", "cni", "qemu", "libvi
     });
   }
 
-  test("each NIC has the MTU of its network, by every model", async () => {
-    for (const [name, mtu] of Object.entries({
-      default: 1500,
-      gateway: 1400,
-      ptp: 1380,
-      lan1: 1500,
-      lan2: 1500,
-    })) {
-      assert.equal(
-        (await inGuest("nics", `cat /sys/class/net/${links[name]}/mtu`)).trim(),
-        String(mtu),
-        name,
+  test("each NIC has the MTU of its network, by every model, and carries frames of that size", async () => {
+    for (const [name, mtu] of Object.entries(MTUS)) {
+      const told = await inGuest("nics", `cat /sys/class/net/${links[name]}/mtu`);
+      assert.equal(told.trim(), String(mtu), name);
+    }
+    const packet = 20 + 8;
+    for (const { name = "", ipAddress = "" } of await status()) {
+      if (name === "default" || name === "cut") continue;
+      const most = (MTUS[name] ?? 0) - packet;
+      await eventually(
+        `${name}: ${most} bytes`,
+        () => ping(ipAddress, "-M", "do", "-s", String(most)),
+        20_000,
       );
     }
   });
+
+  test("the MTU comes by DHCP, by router advertisement and by the virtio device itself", async () => {
+    const link = links["gateway"];
+    assert.match(await inGuest("nics", `cat /run/net/${link}.4`), /^mtu=1400$/m);
+    assert.equal((await inGuest("nics", `cat /proc/sys/net/ipv6/conf/${link}/mtu`)).trim(), "1400");
+    // Without carrier nobody but the device told it.
+    await assert.rejects(inGuest("nics", `ip link set ${links["cut"]} mtu 1500`), /in the guest/);
+    const [untold, ...others] = await mtuNotes();
+    assert.match(untold ?? "", /^ptp MTU: e1000 cannot tell its driver of 1380: /);
+    assert.match(others.join(), /^lan1 MTU: e1000e cannot tell its driver of 9000: [^,]*$/);
+  });
+
+  test("a narrower port of a network's bridge is named by the plan", async (t) => {
+    execFileSync("ip", [
+      "link",
+      "add",
+      "pt-nicup",
+      "mtu",
+      "1400",
+      "type",
+      "veth",
+      "peer",
+      "name",
+      "pt-nicfar",
+    ]);
+    t.after(() => execFileSync("ip", ["link", "delete", "pt-nicup"]));
+    execFileSync("ip", ["link", "set", "pt-nicup", "master", "pt-nic84"]);
+    const notes = await mtuNotes();
+    assert.match(
+      notes.join("\n"),
+      /^lan2 MTU: pt-nicup, on the way .* 1400 bytes and the guest is told 1500: /m,
+    );
+  });
 });
+
+/** Each behind its NIC's name. */
+async function mtuNotes(): Promise<readonly string[]> {
+  const { plan } = JSON.parse(await podtap("plan", "nics", "-o", "json")) as { readonly plan: Plan };
+  return plan.nics.flatMap(({ name, notes }) =>
+    notes.filter((note) => note.startsWith("MTU: ")).map((note) => `${name} ${note}`),
+  );
+}
 
 /** Of the NICs, as their VMI tells. */
 async function status(): Promise<readonly VmiInterfaceStatus[]> {
@@ -300,8 +351,8 @@ function guestAddresses({ name, ipAddresses = [] }: VmiInterfaceStatus): readonl
   return name === "default" ? ["10.0.2.2", "fd10:0:2::2"] : ipAddresses;
 }
 
-function ping(ip: string): true | undefined {
-  return spawnSync("ping", ["-c1", "-W1", ip]).status === 0 ? true : undefined;
+function ping(ip: string, ...more: readonly string[]): true | undefined {
+  return spawnSync("ping", ["-c1", "-W1", ...more, ip]).status === 0 ? true : undefined;
 }
 
 function page(ip: string): string | undefined {
