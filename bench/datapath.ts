@@ -10,7 +10,7 @@ import type { GuestKind, Station } from "./datapath/guest.ts";
 import { type Lab, openLab } from "./datapath/lab.ts";
 import { type Cell, type Figures, measure } from "./datapath/measure.ts";
 import { NAMESPACES } from "./datapath/namespace-kind.ts";
-import { onOneProcessor } from "./datapath/processors.ts";
+import { placed } from "./datapath/processors.ts";
 import { qemuKind } from "./datapath/qemu-kind.ts";
 import { type Compared, compare, type DatapathReport } from "./datapath/report.ts";
 import { BY_HAND, DIRECT, type Scenario, scenarioOf } from "./datapath/scenarios.ts";
@@ -59,17 +59,17 @@ export async function run(options: {
         ...(quick ? [] : [compared(await measure({ guests: five, cells: bySize, ...shared }), bySize)]),
       ];
     };
+    const streams = async (): Promise<readonly Compared[]> =>
+      compared(await measure({ guests, cells: STREAMS, ...shared }), STREAMS);
     return [
-      ...(kind.onOneProcessor ? await onOneProcessor(lab.processes, latency) : await latency()),
-      compared(await measure({ guests, cells: STREAMS, ...shared }), STREAMS),
+      ...(await placed(kind.placement.latency, lab, latency)),
+      await placed(kind.placement.streams, lab, streams),
     ];
   });
   return {
     name: "datapath",
     guest: kind.text,
-    processors: kind.onOneProcessor
-      ? "Latency with everything on one processor, throughput on all."
-      : "Every process on any processor.",
+    processors: kind.processors,
     rounds,
     millisecondsPerCell: milliseconds,
     mtu: MTU,

@@ -4,6 +4,7 @@ import type { BindingTraits } from "../../src/plan/binding.ts";
 import type { NicPlan } from "../../src/plan/plan.ts";
 import type { TestPod } from "../../test/support/netns.ts";
 import type { Lab } from "./lab.ts";
+import type { Placement } from "./processors.ts";
 
 /** What pingpong.c prints, nanoseconds. */
 export interface Answer {
@@ -38,8 +39,9 @@ export interface Place {
 export interface GuestKind {
   /** For the report: what plays the guest. */
   readonly text: string;
-  /** While latency is measured; throughput is measured on all processors. */
-  readonly onOneProcessor: boolean;
+  readonly placement: { readonly latency: Placement; readonly streams: Placement };
+  /** The same for the report, a sentence. */
+  readonly processors: string;
   readonly rounds: number;
   readonly milliseconds: number;
   /** Why it cannot be joined to such a NIC. */

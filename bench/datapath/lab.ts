@@ -19,8 +19,9 @@ export const HOST_IP = "10.98.0.1";
 export interface Lab {
   readonly host: TestPod;
   readonly mtu: number;
-  /** Of what takes part in measurements, as the host sees them. */
-  readonly processes: Set<number>;
+  /** Processes that take part in measurements, as the host sees them. */
+  readonly guests: Set<number>;
+  readonly stations: Set<number>;
   /** Ends everything, last first. */
   readonly after: (close: () => unknown) => void;
   /** A namespace whose `eth0` is on br0, as a bridge CNI leaves a pod. */
@@ -50,11 +51,11 @@ export function openLab(mtu = 1500): Lab {
     stdio: ["ignore", "ignore", "inherit"],
   });
   after(() => ended(server));
-  const processes = new Set(server.pid === undefined ? [] : [server.pid]);
+  const stations = new Set(server.pid === undefined ? [] : [server.pid]);
   const close = async (): Promise<void> => {
     for (const one of closers.toReversed()) await one();
   };
-  return { host, mtu, processes, after, pod, close };
+  return { host, mtu, guests: new Set(), stations, after, pod, close };
 }
 
 export function ip(where: TestPod, ...args: readonly string[]): void {

@@ -7,7 +7,8 @@ export const NAMESPACES: GuestKind = {
   text: "a namespace behind the tap, joined to it as QEMU would be (test/support/relay.c)",
   // Where two processors take turns, waking the other one is most of a round trip, now and then: on one, what is
   // left is the work of the path.
-  onOneProcessor: true,
+  placement: { latency: "together", streams: "anywhere" },
+  processors: "Latency with everything on one processor, throughput on all.",
   rounds: 30,
   milliseconds: 80,
   cannotJoin: ({ attaches }) =>
@@ -19,7 +20,7 @@ async function start(lab: Lab, { pod, nic }: Place): Promise<Guest> {
   const { guestLink: tap, mac } = nic;
   const guest = await startNamespaceGuest({ podNetns: pod.name, tap, mac, mtu: lab.mtu });
   lab.after(() => guest.stop());
-  lab.processes.add(guest.relayPid);
+  lab.guests.add(guest.relayPid);
   return {
     run: (program, ...args) => guest.read(program, ...args),
     pingpong: async (words) => JSON.parse(await guest.read(pingpong(), ...words)) as Answer,

@@ -59,8 +59,10 @@ export async function qemuKind(): Promise<GuestKind> {
   const emulator = accelerator.type === "kvm" ? "KVM" : "TCG";
   return {
     text: `Debian's kernel under QEMU with ${emulator} (${accelerator.reason}), started by podtap's launcher`,
-    onOneProcessor: false,
-    rounds: 12,
+    // The emulated processor is what everything waits for: it is not to change places, nor to share.
+    placement: { latency: "apart", streams: "apart" },
+    processors: "QEMU on one processor, the station that answers on the others.",
+    rounds: 16,
     milliseconds: 200,
     cannotJoin: () => undefined,
     start: async (lab, place) => {
@@ -117,7 +119,7 @@ async function start(lab: Lab, place: Place, shared: Shared): Promise<Guest> {
     accelerator: shared.accelerator,
   });
   await eventually("the guest's agent", async () => (await client.status()).agent.connected, BOOT_MS);
-  for (const pid of processesInNetns(pod.path)) lab.processes.add(pid);
+  for (const pid of processesInNetns(pod.path)) lab.guests.add(pid);
   const domain = domainOf(libvirtFiles(folder).socket, domainName(vmi));
   await domain.run("ip", ["link", "set", "eth0", "up"]);
   return {
