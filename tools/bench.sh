@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Measures everything that docs/benchmarks.md tells, several times, and writes the figures there. Needs root, a built
-# podtap (`make setup`) and the demo guest (`make guest`); takes some ten minutes.
+# podtap (`make setup`) and the demo guest (`make guest`); takes about an hour, half of it with emulated guests.
 # usage: tools/bench.sh [--quick]     --quick: one round, nothing written, for looking
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -35,6 +35,7 @@ rounds=1
 measure phase1-many 1 phase1 --binding masquerade --nics "$many"
 measure phase1-all 1 phase1 --binding all --nics 50
 measure datapath 1 datapath $quick
+measure datapath-qemu 1 datapath --guest qemu $quick
 
 if [ "${1:-}" = --quick ]; then
   node tools/render-benchmarks.ts "$results"

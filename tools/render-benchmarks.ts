@@ -1,7 +1,7 @@
 /**
- * Makes the tables of docs/benchmarks.md from the reports of tools/bench.sh.
+ * Makes the tables of docs/benchmarks.md and docs/benchmarks-datapath.md from the reports of tools/bench.sh.
  *
- *   node tools/render-benchmarks.ts RESULTS [FILE]     without FILE: to standard output
+ *   node tools/render-benchmarks.ts RESULTS [FILE [DATAPATHS]]     without a file: to standard output
  *
  * Of every figure the median over the rounds and their span, of all rounds that are in the folder.
  */
@@ -13,6 +13,7 @@ import { type DatapathReport, renderDatapath } from "../bench/datapath/report.ts
 import { quantile } from "../bench/statistics.ts";
 
 const BEGIN = "<!-- figures: written by tools/bench.sh -->";
+const QEMU_BEGIN = "<!-- figures with real guests: written by tools/bench.sh -->";
 const END = "<!-- end of figures -->";
 const [, , results = ".cache/bench", file, datapathFile] = process.argv;
 
@@ -149,25 +150,32 @@ for (const name of readdirSync(results).toSorted()) {
 }
 
 put(file, render());
-const datapath = reports.get("datapath")?.at(-1) as DatapathReport | undefined;
-if (datapath !== undefined) put(datapathFile, `\n${machine()}\n\n${renderDatapath(datapath)}`);
+putDatapath("datapath", BEGIN);
+putDatapath("datapath-qemu", QEMU_BEGIN);
 
-function put(page: string | undefined, text: string): void {
+function putDatapath(name: string, begin: string): void {
+  const report = reports.get(name)?.at(-1) as DatapathReport | undefined;
+  if (report !== undefined) put(datapathFile, `\n${machine()}.\n\n${renderDatapath(report)}`, begin);
+}
+
+/** Between the marker and the next end of figures. */
+function put(page: string | undefined, text: string, marker = BEGIN): void {
   if (page === undefined) {
     process.stdout.write(text);
     return;
   }
   const whole = readFileSync(page, "utf8");
-  const begin = whole.indexOf(BEGIN);
-  const end = whole.indexOf(END);
-  if (begin < 0 || end < begin) throw new Error(`${page} lacks ${BEGIN} … ${END}`);
-  writeFileSync(page, `${whole.slice(0, begin + BEGIN.length)}\n${text}${whole.slice(end)}`);
+  const begin = whole.indexOf(marker);
+  const end = whole.indexOf(END, begin);
+  if (begin < 0 || end < 0) throw new Error(`${page} lacks ${marker} … ${END}`);
+  writeFileSync(page, `${whole.slice(0, begin + marker.length)}\n${text}${whole.slice(end)}`);
 }
 
 function render(): string {
   const lines = ROWS.flatMap((row) => renderRow(row));
+  const rounds = reports.get("phase1")?.length ?? 0;
   return `
-${machine()}
+${machine()}, ${rounds} rounds. ${loadText()}
 
 | | median | span over the rounds | target | |
 |---|---|---|---|---|
@@ -242,8 +250,12 @@ function machine(): string {
   const commit = execFileSync("git", ["rev-parse", "--short", "HEAD"], { encoding: "utf8" }).trim();
   const date = new Date().toISOString().slice(0, 16).replace("T", " ");
   const [cpu] = cpus();
-  const rounds = reports.get("phase1")?.length ?? 0;
-  return `${date} UTC, commit ${commit} (${version}), ${rounds} rounds. ${cpus().length} × ${cpu?.model ?? "?"}, \
-${Math.round(totalmem() / 1024 ** 3)} GiB, Linux ${release()}, Node ${process.version}. Load average at the start of each \
-run: ${Math.min(...loads).toFixed(1)} – ${Math.max(...loads).toFixed(1)}, median ${quantile(loads, 0.5).toFixed(1)}; what is above 0 came from others.`;
+  return `${date} UTC, commit ${commit} (${version}), ${cpus().length} × ${cpu?.model ?? "?"}, \
+${Math.round(totalmem() / 1024 ** 3)} GiB, Linux ${release()}, Node ${process.version}`;
+}
+
+function loadText(): string {
+  const median = quantile(loads, 0.5).toFixed(1);
+  const span = `${Math.min(...loads).toFixed(1)} – ${Math.max(...loads).toFixed(1)}`;
+  return `Load average at the start of each run: ${span}, median ${median}; what is above 0 came from others.`;
 }
