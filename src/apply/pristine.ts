@@ -25,14 +25,14 @@ export function readPristine(path: string): Observed | undefined {
 
 /**
  * @param names of the pod's NICs, as CNI was asked for them
- * @param gatewaysOf names of the NICs whose gateways' MACs a plan depends on
+ * @param handedOver names of the NICs whose gateways' MACs a plan depends on
  */
 export function pristineOf(
   kernel: Kernel,
   stored: Observed | undefined,
   now: Now,
   names: readonly string[],
-  gatewaysOf: readonly string[],
+  handedOver: readonly string[],
 ): Observed {
   const isThere = ({ index }: ObservedLink): boolean => now.links.some((link) => link.index === index);
   const known = (stored?.links ?? []).filter(isThere);
@@ -46,7 +46,7 @@ export function pristineOf(
     ({ link }: { readonly link: string }): boolean =>
       links.some(({ name }) => name === link);
   const routes = [...(stored?.routes ?? []).filter(isOf(known)), ...now.routes.filter(isOf(added))];
-  const fresh = added.filter(({ name }) => names.includes(name) && gatewaysOf.includes(name));
+  const fresh = added.filter(({ name }) => names.includes(name) && handedOver.includes(name));
   return {
     links: [...known, ...added],
     routes,
@@ -62,15 +62,30 @@ export function pristineOf(
   };
 }
 
-/** IPv6 only: who advertises the router to the guest must know where it is. ARP finds IPv4 gateways by itself. */
+/** How many of these NICs' IPv6 gateways do not answer: a bridge that CNI just made checks its address for a second. */
+export function silentGateways(kernel: Kernel, names: readonly string[]): number {
+  const routes = kernel.readRoutes();
+  const silent = names.flatMap((name) => {
+    const gateways = gatewaysOf(name, routes);
+    const found = gateways.length === 0 ? [] : kernel.resolveNeighbours(name, gateways);
+    return gateways.filter((gateway) => !found.some(({ ip }) => ip === gateway));
+  });
+  return silent.length;
+}
+
 function resolveGateways(
   kernel: Kernel,
   link: string,
   routes: Observed["routes"],
 ): readonly ObservedNeighbour[] {
-  const gateways = routes
+  const gateways = gatewaysOf(link, routes);
+  return gateways.length === 0 ? [] : kernel.resolveNeighbours(link, gateways);
+}
+
+/** IPv6 only: who advertises the router to the guest must know where it is. ARP finds IPv4 gateways by itself. */
+function gatewaysOf(link: string, routes: Observed["routes"]): readonly Ip[] {
+  return routes
     .filter((route) => route.link === link && cidrPrefix(route.destination) === 0)
     .map(({ gateway }) => gateway)
     .filter((gateway): gateway is Ip => gateway !== undefined && familyOf(gateway) === 6);
-  return gateways.length === 0 ? [] : kernel.resolveNeighbours(link, gateways);
 }

@@ -15,7 +15,7 @@ import type { Step } from "../plan/step.ts";
 import { openJournal } from "./journal.ts";
 import { observe, observeLayer2, observeLinks, observeRules, readSysctls } from "./observe.ts";
 import type { Kernel } from "./ports.ts";
-import { pristineOf, readPristine } from "./pristine.ts";
+import { pristineOf, readPristine, silentGateways } from "./pristine.ts";
 import { runSteps, undoAll } from "./run.ts";
 
 export type WireInput = Omit<PlanInput, "observed">;
@@ -94,6 +94,20 @@ export function previewPod(
   };
   const steps = diffPlan(plan, observed, rules.applied);
   return { ok: true, value: { plan, steps, observed, pristine }, warnings: planned.warnings };
+}
+
+/** Gateways that a plan would want to know and that do not answer; 0 once the pod was planned. */
+export function gatewaysToWaitFor(
+  kernel: Kernel,
+  { vmi, attachments }: WireInput,
+  files: PodFiles,
+  registry: BindingRegistry,
+): number {
+  if (readPristine(files.pristine) !== undefined) return 0;
+  const bound = bindNics(vmi.spec, vmi.metadata.annotations ?? {}, registry, attachments);
+  if (!bound.ok) return 0;
+  const names = bound.value.filter(({ binding }) => handsOver(binding)).map((nic) => nic.podInterface);
+  return names.length === 0 ? 0 : silentGateways(kernel, names);
 }
 
 /** Its guest speaks to the network's own router, which we then have to introduce. */

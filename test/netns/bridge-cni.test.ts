@@ -4,7 +4,7 @@ import { execFileSync } from "node:child_process";
 import { closeSync, mkdtempSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
-import { podFiles, unwirePod, type WireInput, wirePod } from "../../src/apply/wire-pod.ts";
+import { gatewaysToWaitFor, podFiles, unwirePod, type WireInput, wirePod } from "../../src/apply/wire-pod.ts";
 import type { Cidr, Ip } from "../../src/base/ip.ts";
 import { registry } from "../../src/bindings/index.ts";
 import { type Cni, createCni } from "../../src/cluster/local/cni/cni.ts";
@@ -126,11 +126,6 @@ async function attached(t: TestContext, network: CniNetwork): Promise<Attached> 
   const kernel = openKernel(pod.path);
   t.after(() => kernel.close());
   const hostIps = (result.ips ?? []).flatMap(({ gateway }) => gateway ?? []);
-  // The plugins return while the host's own new address is being proven unique, and nobody answers for it yet.
-  await eventually("the gateways answer", () => {
-    const found = kernel.resolveNeighbours("eth0", hostIps as Ip[]);
-    return hostIps.every((ip) => found.some((one) => one.ip === ip));
-  });
   const spec = {
     domain: { devices: { interfaces: [{ name: "default", bridge: {} }] } },
     networks: [{ name: "default", pod: {} }],
@@ -142,6 +137,10 @@ async function attached(t: TestContext, network: CniNetwork): Promise<Attached> 
     queues: 0,
   };
   const files = podFiles(state);
+  // The plugins return while the host's own new address is being proven unique, and nobody answers for it yet.
+  await eventually("the gateways answer", () =>
+    gatewaysToWaitFor(kernel, input, files, registry) === 0 ? true : undefined,
+  );
   const wired = wirePod(kernel, input, files, registry);
   assert.ok(wired.ok, JSON.stringify(wired));
   const [nic] = wired.value.plan.nics;

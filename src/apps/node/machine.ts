@@ -59,6 +59,8 @@ const RESPAWNS_MAX = 3;
 /** A launcher that lived this long did not die of its start. */
 const HEALTHY_MS = 60_000;
 const LAUNCHER_UP_MS = 15_000;
+/** A new address is checked for at most two seconds (RFC 4862, 5.4: a random delay, then one probe). */
+const GATEWAYS_MS = 2_500;
 
 export class Machine implements PodMachine {
   readonly #options: MachineOptions;
@@ -99,7 +101,9 @@ export class Machine implements PodMachine {
 
   async wire(pod: PodIdentity, vmi: Vmi): ReturnType<PodMachine["wire"]> {
     const begun = performance.now();
-    const result = await this.#options.net.call("wirePod", await this.wireRequest(pod, vmi));
+    const request = await this.wireRequest(pod, vmi);
+    await this.#whenGatewaysAnswer(request);
+    const result = await this.#options.net.call("wirePod", request);
     if (!result.ok) return result;
     const { plan, steps } = result.value;
     if (plan.nics.some(({ hostLink }) => hostLink !== undefined)) {
@@ -107,6 +111,15 @@ export class Machine implements PodMachine {
       await this.#options.net.call("linkHost", { netns: HOST_NETNS, stateDir, plan });
     }
     return { ...result, value: { plan, changes: steps.length, milliseconds: performance.now() - begun } };
+  }
+
+  /** Afterwards the pod cannot ask any more. One that stays silent is noted in the plan. */
+  async #whenGatewaysAnswer(request: WireRequest): Promise<void> {
+    const deadline = performance.now() + GATEWAYS_MS;
+    while ((await this.#options.net.call("gatewaysToWaitFor", request)) > 0) {
+      if (performance.now() > deadline) return;
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
   }
 
   /** Of this host's kernel; found out once. */

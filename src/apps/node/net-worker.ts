@@ -1,6 +1,7 @@
 /** Entry of the node daemon's network worker: the drivers' jobs and phase 1, with the bindings that podtap has. */
 import { linkHost, unlinkHost } from "../../apply/host-link.ts";
 import {
+  gatewaysToWaitFor,
   type Preview,
   podFiles,
   previewPod,
@@ -41,6 +42,8 @@ export const nodeJobs = {
   warmUp: (_: object): void => warmUp(registry),
   wirePod: ({ netns, stateDir, input }: WireRequest): Result<Wired> =>
     withKernel(netns, (kernel) => wirePod(kernel, input, podFiles(stateDir), registry)),
+  gatewaysToWaitFor: ({ netns, stateDir, input }: WireRequest): number =>
+    withKernel(netns, (kernel) => gatewaysToWaitFor(kernel, input, podFiles(stateDir), registry)),
   previewPod: ({ netns, stateDir, input }: WireRequest): Result<Preview> =>
     withKernel(netns, (kernel) => previewPod(kernel, input, podFiles(stateDir), registry)),
   /** What could not be undone, in words. */
