@@ -134,7 +134,7 @@ export async function checkMtu(machine: Machine, guest: Guest, told: Told): Prom
 export async function checkNothingToDo(bench: Bench, { pod, stateDir, input }: Machine): Promise<void> {
   const outcome = await bench.engine().call("preview", { netns: pod.path, stateDir, input });
   const steps = "steps" in outcome ? outcome.steps : outcome.problems.map(({ message }) => message);
-  if (steps.length > 0) throw new Unmet(`would be done again: ${steps.join(", ")}`);
+  if (steps.length > 0) throw new Unmet("something would be done again", steps.join(", "));
 }
 
 /** A client that has its leases asks for more of them, and gets it. */

@@ -78,10 +78,10 @@ async function dhclient6(guest: Guest): Promise<string> {
 }
 
 /** The addresses that it is to have, and a way out. */
-async function hasAddresses({ nic, segment, binding }: Machine, guest: Guest): Promise<void> {
+async function hasAddresses({ nic, segment }: Machine, guest: Guest): Promise<void> {
   for (const family of segment.families) {
     const expected = nic.addresses.guest.filter((ip) => isOf(ip, family));
-    const decided = binding.traits.guestAddressing === "podtap";
+    const decided = segment.addressing === "ipam";
     await orUnmet(`no ${NAMES[family]} address`, () =>
       decided
         ? expected.length > 0 && expected.every((ip) => addressesOf(guest.path).includes(ip))

@@ -18,7 +18,7 @@ export function renderMatrix(columns: readonly string[], rows: readonly Document
     return known;
   };
   const cell = ({ holds, note }: Verdict): string => {
-    const word = holds === "not applicable" ? "–" : holds;
+    const word = holds === "not applicable" ? NOTHING : holds;
     return note === undefined ? word : `${word} (${numberOf(note)})`;
   };
   const lines = rows.map(
@@ -30,6 +30,25 @@ export function renderMatrix(columns: readonly string[], rows: readonly Document
   return [...head, ...lines, ...(list.length > 0 ? ["", ...list] : [])].join("\n");
 }
 
+/** A cell in words, its note in full. */
+export function describeVerdict({ holds, note }: Verdict): string {
+  const word = holds === "not applicable" ? NOTHING : holds;
+  return note === undefined ? word : `${word}: ${note}`;
+}
+
+/** The same of a matrix that was rendered; undefined where it has no such cell. */
+export function describeCell(matrix: string, label: string, column: string): string | undefined {
+  const lines = matrix.split("\n");
+  const cellsOf = (line: string): readonly string[] => line.split("|").map((cell) => cell.trim());
+  const at = cellsOf(lines[0] ?? "").indexOf(column);
+  const row = lines.find((line) => cellsOf(line)[1] === label);
+  const [, word, number] =
+    /^(\S+)(?: \((\d+)\))?$/.exec(row === undefined ? "" : (cellsOf(row)[at] ?? "")) ?? [];
+  if (word === undefined || number === undefined) return word;
+  return `${word}: ${lines.find((line) => line.startsWith(`${number}. `))?.slice(number.length + 2)}`;
+}
+
+const NOTHING = "–";
 const UNKNOWN: Verdict = { holds: "not applicable" };
 
 /** @throws when the page lacks the marks */

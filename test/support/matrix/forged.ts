@@ -37,9 +37,9 @@ const OF_ADDRESSES = [
 const COUNTED_MS = 3000;
 
 /** What of it cannot be judged, for the cell. */
-export function notJudged({ binding }: Pick<Machine, "binding">): string | undefined {
-  if (binding.traits.guestAddressing !== "network") return undefined;
-  return "forged MACs, router advertisements and DHCP servers; whose the addresses are only the network knows";
+export function notJudged({ segment }: Pick<Machine, "segment">): string | undefined {
+  if (segment.addressing === "ipam") return undefined;
+  return "forged MACs, router advertisements and DHCP servers; whose the addresses are, only the network knows";
 }
 
 /** @throws Unmet naming the kinds that got out, and those that were dropped without being counted */
@@ -87,7 +87,7 @@ function casesFor(machine: Machine, guest: Guest): readonly FrameCase[] {
   if (frames.length !== wanted.length) throw new Error("test/support/frames.ts names its frames otherwise");
   return frames.filter(
     ({ name }) =>
-      !(binding.traits.guestAddressing === "network" && OF_ADDRESSES.includes(name)) &&
+      !(segment.addressing === "dhcp" && OF_ADDRESSES.includes(name)) &&
       // On a segment of its own there is nobody else whom the guest could be.
       !(!binding.traits.layer2 && name === "an advertisement of another's address") &&
       !(router === undefined && name === "an advertisement of the router's address"),

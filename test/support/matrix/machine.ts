@@ -13,6 +13,7 @@ import {
   podNetworks,
 } from "../../../src/apps/node/pod-networks.ts";
 import { pathsFrom } from "../../../src/apps/paths.ts";
+import { messageOf } from "../../../src/base/errors.ts";
 import { familyOf, type Ip } from "../../../src/base/ip.ts";
 import { PRIMARY_POD_INTERFACE } from "../../../src/base/names.ts";
 import { type Cni, createCni } from "../../../src/cluster/local/cni/cni.ts";
@@ -26,10 +27,10 @@ import type { ObservedLink, ObservedRoute } from "../../../src/plan/observed.ts"
 import type { NicPlan } from "../../../src/plan/plan.ts";
 import { HOST, vmi } from "../builders.ts";
 import { type NamespaceGuest, startNamespaceGuest } from "../namespace-guest.ts";
-import { type TestPod, testPod } from "../netns.ts";
+import { eventually, type TestPod, testPod } from "../netns.ts";
 import type { Engine } from "./engine.ts";
 import type { Family, Segment } from "./segments.ts";
-import { Unmet } from "./verdict.ts";
+import { NotHere, Unmet } from "./verdict.ts";
 
 /** Where `ip netns` looks. */
 export const NETNS_FOLDER = "/run/netns";
@@ -123,6 +124,7 @@ export async function createMachine(bench: Bench, binding: Binding, segment: Seg
   const identity = { id: pod.name, uid: pod.name, namespace: "default", name: pod.name, hostname: "web" };
   await networks.attach(identity, wanted);
   set("accept_dad", "1");
+  await eventually("the pod NIC's link-local address", () => hasLinkLocal(pod.path) || undefined);
   const pristine = stateOf(pod.path);
   const stateDir = join(bench.folder, "state", pod.name);
   mkdirSync(stateDir, { recursive: true });
@@ -146,6 +148,7 @@ export async function createMachine(bench: Bench, binding: Binding, segment: Seg
 
 /** @param mtu of its NIC when it starts; default: as the domain says, which is what virtio tells a guest */
 export async function startGuest({ pod, nic, scope }: Machine, mtu = nic.domain.mtu): Promise<Guest> {
+  if (nic.domain.type !== "ethernet") throw new NotHere("needs QEMU: test/vm/bindings.test.ts");
   const own = new Scope();
   const guest = await startNamespaceGuest({ podNetns: pod.name, tap: nic.guestLink, mac: nic.mac, mtu });
   own.after(() => guest.stop());
@@ -157,37 +160,45 @@ export async function stopGuest(guest: Guest): Promise<void> {
   await guest.scope.end();
 }
 
-/** Takes down what the node takes down; what was found to be wrong with it, in words. */
-export async function destroyMachine(bench: Bench, machine: Machine): Promise<readonly string[]> {
+/**
+ * As the node takes it down.
+ * @throws Unmet
+ */
+export async function destroyMachine(bench: Bench, machine: Machine): Promise<void> {
   const { pod, segment, stateDir, pristine, hostLink, scope } = machine;
-  const wrong: string[] = [];
-  await bench.engine().call("silence", { netns: pod.path });
-  const failures = await bench.engine().call("unwire", { netns: pod.path, stateDir });
-  wrong.push(...failures.map((text) => `undoing fails: ${text}`));
-  const restored = stateOf(pod.path);
-  if (JSON.stringify(restored) !== JSON.stringify(pristine)) {
-    wrong.push(`the pod is not as CNI left it: ${difference(pristine, restored)}`);
-  }
-  if (readdirSync(stateDir).length > 0)
-    wrong.push(`left in the state folder: ${readdirSync(stateDir).join(", ")}`);
-  const step = async (what: string, run: () => Promise<unknown>): Promise<void> => {
-    await run().catch((thrown: unknown) => wrong.push(`CNI ${what} fails: ${String(thrown)}`));
+  const wrong = new Map<string, string>();
+  const step = async (what: string, run: () => unknown): Promise<void> => {
+    try {
+      const said = await run();
+      if (said !== undefined && said !== "") wrong.set(what, String(said));
+    } catch (thrown) {
+      wrong.set(what, messageOf(thrown));
+    }
   };
+  await bench.engine().call("silence", { netns: pod.path });
+  await step("undoing fails", async () =>
+    (await bench.engine().call("unwire", { netns: pod.path, stateDir })).join("; "),
+  );
+  await step("the pod is not as CNI left it", () => difference(pristine, stateOf(pod.path)));
+  await step("something is left in the state folder", () => readdirSync(stateDir).join(", "));
   // Without IPAM the bridge plugin fails its own CHECK: "no plugin name provided".
   if (segment.addressing === "ipam")
-    await step("CHECK", () => bench.cni.check(pod.name, PRIMARY_POD_INTERFACE));
-  await step("DEL", () => bench.networksOn(segment).detach(pod.name));
-  if (bench.cni.list().includes(pod.name)) wrong.push("CNI DEL left the pod on record");
-  const left = linksIn(pod.path).filter(({ name }) => name !== "lo");
-  if (left.length > 0) wrong.push(`left in the pod: ${left.map(({ name }) => name).join(", ")}`);
-  if (existsSync(`/sys/class/net/${hostLink}`)) wrong.push(`left on the host: ${hostLink}`);
+    await step("CNI CHECK fails", () => bench.cni.check(pod.name, PRIMARY_POD_INTERFACE));
+  await step("CNI DEL fails", () => bench.networksOn(segment).detach(pod.name));
+  await step("CNI DEL leaves the pod on record", () => bench.cni.list().find((id) => id === pod.name));
+  await step("something is left in the pod", () =>
+    linksIn(pod.path)
+      .flatMap(({ name }) => (name === "lo" ? [] : name))
+      .join(", "),
+  );
+  await step("a link is left on the host", () => (existsSync(`/sys/class/net/${hostLink}`) ? hostLink : ""));
   await scope.end();
-  return wrong;
+  if (wrong.size > 0) throw new Unmet([...wrong.keys()].join("; "), [...wrong.values()].join("; "));
 }
 
 /** The address by which others know the guest. */
-export function outsideIp({ nic, binding }: Machine, guest: Guest, family: Family): Ip {
-  const known = binding.traits.guestAddressing === "network" ? globalAddresses(guest) : nic.addresses.pod;
+export function outsideIp({ nic, segment }: Machine, guest: Guest, family: Family): Ip {
+  const known = segment.addressing === "dhcp" ? globalAddresses(guest) : nic.addresses.pod;
   const found = known.find((ip) => isOf(ip, family));
   if (found === undefined) throw new Unmet(`no ${NAMES[family]} address`);
   return found;
@@ -218,6 +229,11 @@ export function counted({ pod, nic }: Machine, names: readonly string[]): number
       .flatMap((name) => all.map((counters) => counters[name]?.packets ?? 0))
       .reduce((a, b) => a + b, 0);
   });
+}
+
+/** The kernel makes it a moment after the link is up. */
+function hasLinkLocal(netns: string): boolean {
+  return addressesOf(netns).some((ip) => ip.startsWith("fe80:"));
 }
 
 export const NAMES: Readonly<Record<Family, string>> = { v4: "IPv4", v6: "IPv6" };

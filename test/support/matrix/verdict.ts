@@ -5,6 +5,8 @@ export interface Verdict {
   readonly holds: "yes" | "no" | "not applicable";
   /** Why not, or what of it was not judged. Few words, the same in every run. */
   readonly note?: string;
+  /** For whoever looks into it; not in the matrix. */
+  readonly detail?: string;
   /** The check itself broke: no cell of a matrix, but a failing test. */
   readonly broke?: Error;
 }
@@ -16,7 +18,17 @@ export function notApplicable(note: string): Verdict {
 }
 
 /** A guarantee that does not hold, in words for users. */
-export class Unmet extends Error {}
+export class Unmet extends Error {
+  readonly detail: string | undefined;
+
+  constructor(message: string, detail?: string) {
+    super(message);
+    this.detail = detail;
+  }
+}
+
+/** A guarantee that this test has no means to judge. */
+export class NotHere extends Error {}
 
 /** Collects what does not hold, so that a cell names all of it. */
 export class Findings {
@@ -38,7 +50,11 @@ export async function verdictOf(check: () => unknown, note?: string): Promise<Ve
     await check();
     return note === undefined ? YES : { ...YES, note };
   } catch (thrown) {
-    if (thrown instanceof Unmet) return { holds: "no", note: thrown.message };
+    if (thrown instanceof NotHere) return notApplicable(thrown.message);
+    if (thrown instanceof Unmet) {
+      const { message, detail } = thrown;
+      return { holds: "no", note: message, ...(detail !== undefined && { detail }) };
+    }
     return {
       holds: "no",
       note: "the check broke",
