@@ -22,7 +22,7 @@ import { dirname, join } from "node:path";
 const [outdir] = process.argv.slice(2);
 if (outdir === undefined) throw new Error("usage: strip.ts OUTDIR");
 
-const wanted = globSync(["{src,test,bench,tools,examples,bin,deploy}/**/*", "package.json"], {
+const wanted = globSync(["{src,test,bench,tools,examples,bin,deploy,docs}/**/*", "package.json"], {
   withFileTypes: true,
 })
   .filter((entry) => entry.isFile())
@@ -42,7 +42,7 @@ for (const path of wanted) {
 }
 
 const known = new Set(wanted);
-for (const entry of globSync("{src,test,bench,tools,examples,bin,deploy}/**/*", {
+for (const entry of globSync("{src,test,bench,tools,examples,bin,deploy,docs}/**/*", {
   cwd: outdir,
   withFileTypes: true,
 })) {
