@@ -7,9 +7,11 @@ import { bridge } from "./bridge/index.ts";
 import { macvtap } from "./macvtap/index.ts";
 import { managedTap } from "./managed-tap/index.ts";
 import { masquerade } from "./masquerade/index.ts";
+import { passt } from "./passt/index.ts";
+import { slirp } from "./slirp/index.ts";
 import { tcRedirect } from "./tc-redirect/index.ts";
 
-const bindings: readonly Binding[] = [masquerade, bridge, managedTap, macvtap, tcRedirect];
+const bindings: readonly Binding[] = [masquerade, bridge, managedTap, macvtap, tcRedirect, passt, slirp];
 
 /** A binding's own spelling says which admission is its. */
 const wired = bindings.flatMap((binding) =>

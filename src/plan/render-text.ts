@@ -1,5 +1,5 @@
 /** A plan for people: one thing a line, columns that line up, no braces. The golden tests compare this text. */
-import type { DomainInterface } from "../domain/interface.ts";
+import type { BuiltinNetdev, DomainInterface } from "../domain/interface.ts";
 import type { GuestService } from "../guest/config.ts";
 import type { NftTable } from "../nft/model.ts";
 import { renderTable } from "../nft/render.ts";
@@ -159,12 +159,18 @@ function renderDomain({ domain }: NicPlan): string {
   return `  domain  ${domain.type}  ${renderAttachment(domain)}  model ${domain.model}  alias ${domain.alias}${queues}`;
 }
 
+function renderBuiltin({ ipv4, ipv6, forwards }: BuiltinNetdev): string {
+  const networks = [ipv4, ipv6].flatMap((one) => (one ? [one.network] : []));
+  const inbound = forwards.map(({ protocol, port }) => `${protocol} ${port}`);
+  return `QEMU's own network ${networks.join(", ")}  inbound ${list(inbound)}`;
+}
+
 function renderAttachment(domain: DomainInterface): string {
   switch (domain.type) {
     case "ethernet":
       return `target ${domain.target.dev}`;
     case "user":
-      return domain.netdev.type === "stream" ? `stream ${domain.netdev.socket}` : domain.netdev.type;
+      return domain.netdev.type === "stream" ? `stream ${domain.netdev.socket}` : renderBuiltin(domain.netdev);
     case "user-backend":
       return `${domain.backend} by libvirt, ${domain.attach}`;
   }

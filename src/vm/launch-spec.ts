@@ -14,6 +14,7 @@
 import type { Vmi } from "../api/types.ts";
 import type { Accelerator, DomainDisk, DomainKernel } from "../domain/devices.ts";
 import type { Plan } from "../plan/plan.ts";
+import type { UserNetworkStatus } from "./user-network/files.ts";
 
 export interface LaunchSpec {
   readonly vmi: Vmi;
@@ -52,6 +53,8 @@ export interface LauncherStatus {
     readonly osInfo?: Readonly<Record<string, string>>;
   };
   readonly leases: readonly GuestLease[];
+  /** Of NICs whose network is a program; absent where there is none. */
+  readonly networks?: readonly UserNetworkStatus[];
 }
 
 export interface LauncherError {

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import type { ConsoleFiles } from "./console.ts";
 import type { LaunchSpec } from "./launch-spec.ts";
 import { type LibvirtFiles, libvirtFiles } from "./libvirt-files.ts";
+import { type UserNetworkFiles, userNetworkFiles } from "./user-network/files.ts";
 
 export interface LauncherFiles {
   readonly api: string;
@@ -11,6 +12,7 @@ export interface LauncherFiles {
   readonly agentSocket: string;
   /** Folder of the sockets of NICs without a tap. */
   readonly nicSockets: string;
+  readonly userNetwork: UserNetworkFiles;
   readonly libvirt: LibvirtFiles;
   /** The spec of a start that is under way. */
   readonly starting: string;
@@ -28,6 +30,7 @@ export function launcherFiles(dir: string): LauncherFiles {
     },
     agentSocket: join(dir, "agent.sock"),
     nicSockets: dir,
+    userNetwork: userNetworkFiles(dir),
     libvirt: libvirtFiles(dir),
     starting: join(dir, "launch.starting.json"),
     started: join(dir, "launch.json"),

@@ -26,7 +26,7 @@ export class LauncherState {
     this.#set({ ...rest, phase, ...(reason === undefined ? {} : { reason }) });
   }
 
-  update(part: Partial<Pick<LauncherStatus, "qemuPid" | "libvirtdPid" | "agent">>): void {
+  update(part: Partial<Pick<LauncherStatus, "qemuPid" | "libvirtdPid" | "agent" | "networks">>): void {
     this.#set({ ...this.#status, ...part });
   }
 
@@ -42,7 +42,7 @@ export class LauncherState {
 
   /** QEMU is gone: nothing of the guest is true any more. */
   qemuGone(): void {
-    const { qemuPid: _gone, ...rest } = this.#status;
+    const { qemuPid: _gone, networks: _too, ...rest } = this.#status;
     this.#status = { ...rest, agent: NO_AGENT, leases: [] };
   }
 

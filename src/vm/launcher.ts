@@ -24,6 +24,7 @@ import { LibvirtSession } from "./libvirt-session.ts";
 import { type Libvirtd, readPid } from "./libvirtd.ts";
 import { lastLines } from "./log-tail.ts";
 import { askToPowerOff } from "./power-off.ts";
+import { UserNetworks } from "./user-network/user-networks.ts";
 
 /** Responders at the guest's door. Listening when `serve` returns. */
 export interface GuestServer {
@@ -36,6 +37,8 @@ export interface LauncherOptions {
   readonly guestServer: GuestServer;
   /** Started before anything else was loaded. */
   readonly libvirtd: Promise<Libvirtd>;
+  /** Runs the process of user networks, but for its last argument (user-network/user-networks.ts). */
+  readonly userNetworkCommand: readonly [string, ...string[]];
   readonly log: (message: string) => void;
 }
 
@@ -50,6 +53,7 @@ export class Launcher {
   readonly #console: Console;
   readonly #session: LibvirtSession;
   readonly #agent: AgentPoller;
+  readonly #userNetworks: UserNetworks;
   #spec: LaunchSpec | undefined;
   #launching: Promise<void> | undefined;
   /** Why the end of QEMU is no surprise. */
@@ -62,6 +66,13 @@ export class Launcher {
       (command, timeout) => this.agentCommand(command, timeout),
       (facts) => this.state.update({ agent: { connected: true, ...facts } }),
     );
+    this.#userNetworks = new UserNetworks({
+      files: options.files.userNetwork,
+      sockets: options.files.nicSockets,
+      command: options.userNetworkCommand,
+      changed: (networks) => this.state.update({ networks }),
+      log: options.log,
+    });
     this.#session = new LibvirtSession(options.files.libvirt, options.libvirtd, {
       lifecycle: (event, stop) => this.#onLifecycle(event, stop),
       agent: (connected) => this.#onAgent(connected),
@@ -124,6 +135,7 @@ export class Launcher {
     this.#agent.stop();
     this.#console.close();
     this.#options.guestServer.close();
+    this.#userNetworks.release();
     await this.#session.close();
   }
 
@@ -138,6 +150,7 @@ export class Launcher {
       // What did come up is of no use, and would be in the way of another try.
       if (!started) await this.#discard();
       this.#options.guestServer.close();
+      this.#userNetworks.stop();
       this.state.qemuGone();
       this.state.enter("failed", reason);
       throw problem;
@@ -153,6 +166,7 @@ export class Launcher {
     const connection = await this.#session.connection;
     const found = await this.#find(connection);
     if (found === "off" && started) return this.#ended(undefined);
+    this.#userNetworks.start(spec.plan.nics);
     if (found === "off") {
       keepStarting(files, spec);
       await connection.define(xml);
@@ -162,6 +176,7 @@ export class Launcher {
     if (pid !== undefined) this.state.update({ qemuPid: pid });
     await this.#console.attach(() => this.#onQemuClosed());
     if (!started) {
+      await this.#userNetworks.whenUp();
       if (found !== "running") await connection.resume();
       keepStarted(files);
     }
@@ -253,6 +268,7 @@ export class Launcher {
     if (!ACTIVE.has(this.state.status.phase)) return;
     this.#agent.disconnected();
     this.#options.guestServer.close();
+    this.#userNetworks.stop();
     this.state.qemuGone();
     if (this.#expectedEnd !== undefined) this.state.enter("shutdown", this.#expectedEnd);
     else if (stop === "shutdown") this.state.enter("shutdown", "the guest powered off");

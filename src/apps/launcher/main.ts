@@ -13,8 +13,15 @@ import { launcherFiles } from "../../vm/launcher-files.ts";
 import { writeLibvirtFiles } from "../../vm/libvirt-files.ts";
 import { startLibvirtd } from "../../vm/libvirtd.ts";
 
+/** With it this is not a launcher, but the process beside QEMU that keeps user networks (vm/user-network). */
+const USER_NETWORK = "user-network";
+
 const { values } = parseArgs({
-  options: { dir: { type: "string" }, "libvirt-cache": { type: "string" } },
+  options: {
+    dir: { type: "string" },
+    "libvirt-cache": { type: "string" },
+    [USER_NETWORK]: { type: "string" },
+  },
 });
 
 function log(message: string): void {
@@ -34,11 +41,20 @@ async function main(dir: string): Promise<void> {
   // Its failure is told to whoever needs it: a launcher without libvirtd still answers.
   libvirtd.catch(() => undefined);
   const { runLauncher } = await import("./run-launcher.ts");
-  await runLauncher({ files, libvirtd, log, die });
+  const self = [process.execPath, ...process.execArgv, process.argv[1] ?? ""] as const;
+  await runLauncher({ files, libvirtd, userNetworkCommand: [...self, `--${USER_NETWORK}`], log, die });
+}
+
+async function keepUserNetworks(specFile: string): Promise<void> {
+  const { runUserNetwork } = await import("../../vm/user-network/run-user-network.ts");
+  runUserNetwork(specFile, log);
 }
 
 process.on("unhandledRejection", (problem) => die(`unexpected: ${messageOf(problem)}`));
-if (values.dir === undefined) {
+const specFile = values[USER_NETWORK];
+if (specFile !== undefined) {
+  keepUserNetworks(specFile).catch((problem) => die(messageOf(problem)));
+} else if (values.dir === undefined) {
   log("usage: podtap launcher --dir <pod run dir> [--libvirt-cache <dir>]");
   process.exitCode = 2;
 } else {

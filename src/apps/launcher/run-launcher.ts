@@ -17,12 +17,19 @@ const SETTLED_MS = 3_000;
 export interface RunOptions {
   readonly files: LauncherFiles;
   readonly libvirtd: Promise<Libvirtd>;
+  readonly userNetworkCommand: readonly [string, ...string[]];
   readonly log: (message: string) => void;
   /** Ends the process at once. */
   readonly die: (message: string) => void;
 }
 
-export async function runLauncher({ files, libvirtd, log, die }: RunOptions): Promise<void> {
+export async function runLauncher({
+  files,
+  libvirtd,
+  userNetworkCommand,
+  log,
+  die,
+}: RunOptions): Promise<void> {
   makeUndumpable();
   const guestServer = guestServices({
     port: packetPort,
@@ -30,7 +37,7 @@ export async function runLauncher({ files, libvirtd, log, die }: RunOptions): Pr
     clock: { now: Date.now },
     log,
   });
-  const launcher = new Launcher({ files, guestServer, libvirtd, log });
+  const launcher = new Launcher({ files, guestServer, libvirtd, userNetworkCommand, log });
   const server = await serveLauncher(launcher, files.api);
   let asked = false;
   process.on("SIGTERM", () => {
