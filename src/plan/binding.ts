@@ -29,6 +29,8 @@ export interface BindingTraits {
   readonly layer2: boolean;
   /** The pod's own stack still speaks and listens: probes by exec, a service mesh, `kubectl port-forward`. */
   readonly podStack: boolean;
+  /** Others reach the guest by IPv4 only. */
+  readonly ipv4Inbound?: true;
   /** Works without any root, by `--rootless`. */
   readonly rootless: boolean;
 }

@@ -52,6 +52,7 @@ export const slirp: Binding = {
     path: "user-space",
     layer2: false,
     podStack: true,
+    ipv4Inbound: true,
     rootless: true,
   },
   lacking: ({ builtinUserNetwork }) =>
