@@ -13,6 +13,7 @@ import { ftruncateSync, writeSync } from "node:fs";
 import koffi, { type LibraryHandle } from "koffi";
 import { PodtapError } from "../base/errors.ts";
 import { memoryFile } from "./libc.ts";
+import { withLowDescriptor } from "./low-descriptors.ts";
 
 /** Leaves out what changes by itself: counters, timeouts. */
 const STATELESS = 1 << 2;
@@ -67,7 +68,7 @@ type Run =
 type Free = (context: Context) => unknown;
 
 function runOnce(nft: Library, flags: number, free: Free, run: (context: Context) => number): Run {
-  const context = nft.create(0);
+  const context = withLowDescriptor(() => nft.create(0));
   try {
     nft.bufferOutput(context);
     nft.bufferError(context);
