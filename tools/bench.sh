@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Measures everything that docs/benchmarks.md tells, several times, and writes the figures there. Needs root, a built
-# podtap (`make setup`) and the demo guest (`make guest`); takes about an hour, half of it with emulated guests.
+# podtap (`make setup`) and the demo guest (`make guest`); takes the better part of an hour.
 # usage: tools/bench.sh [--quick]     --quick: one round, nothing written, for looking
 set -euo pipefail
 cd "$(dirname "$0")/.."

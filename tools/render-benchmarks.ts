@@ -140,11 +140,12 @@ const ROWS: readonly Row[] = [
 ];
 
 const reports = new Map<string, Report[]>();
-const loads: number[] = [];
+/** By scenario. */
+const loads = new Map<string, number[]>();
 for (const name of readdirSync(results).toSorted()) {
   const text = readFileSync(join(results, name), "utf8");
-  if (name.endsWith(".load")) loads.push(Number(text));
   const [scenario = "", , ending] = name.split(".");
+  if (ending === "load") loads.set(scenario, [...(loads.get(scenario) ?? []), Number(text)]);
   if (ending === "json")
     reports.set(scenario, [...(reports.get(scenario) ?? []), JSON.parse(text) as Report]);
 }
@@ -155,7 +156,12 @@ putDatapath("datapath-qemu", QEMU_BEGIN);
 
 function putDatapath(name: string, begin: string): void {
   const report = reports.get(name)?.at(-1) as DatapathReport | undefined;
-  if (report !== undefined) put(datapathFile, `\n${machine()}.\n\n${renderDatapath(report)}`, begin);
+  if (report !== undefined)
+    put(
+      datapathFile,
+      `\n${machine()}. ${loadText(loads.get(name) ?? [])}\n\n${renderDatapath(report)}`,
+      begin,
+    );
 }
 
 /** Between the marker and the next end of figures. */
@@ -175,7 +181,7 @@ function render(): string {
   const lines = ROWS.flatMap((row) => renderRow(row));
   const rounds = reports.get("phase1")?.length ?? 0;
   return `
-${machine()}, ${rounds} rounds. ${loadText()}
+${machine()}, ${rounds} rounds. ${loadText([...loads.values()].flat())}
 
 | | median | span over the rounds | target | |
 |---|---|---|---|---|
@@ -254,8 +260,10 @@ function machine(): string {
 ${Math.round(totalmem() / 1024 ** 3)} GiB, Linux ${release()}, Node ${process.version}`;
 }
 
-function loadText(): string {
-  const median = quantile(loads, 0.5).toFixed(1);
-  const span = `${Math.min(...loads).toFixed(1)} – ${Math.max(...loads).toFixed(1)}`;
-  return `Load average at the start of each run: ${span}, median ${median}; what is above 0 came from others.`;
+function loadText(found: readonly number[]): string {
+  const shown = (load: number): string => load.toFixed(1);
+  const span = `${shown(Math.min(...found))} – ${shown(Math.max(...found))}, median ${shown(quantile(found, 0.5))}`;
+  const text =
+    found.length === 1 ? `at the start: ${shown(found[0] ?? 0)}` : `at the start of each run: ${span}`;
+  return `Load average ${text}; what is above 0 came from others.`;
 }

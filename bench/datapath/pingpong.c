@@ -189,35 +189,41 @@ static int ascending(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
+/* One datagram there and back. 0: it was lost, or too late. */
+static int echoed(int fd, char *data, uint32_t size)
+{
+	uint64_t stamp = now();
+	ssize_t got;
+
+	memcpy(data, &stamp, size < sizeof stamp ? size : sizeof stamp);
+	if (send(fd, data, size, 0) < 0)
+		fail("send");
+	/* The answer to a datagram that was given up may come late. */
+	while ((got = recv(fd, data, size + 1, 0)) >= 0)
+		if (got == (ssize_t)size && (size < sizeof stamp || memcmp(data, &stamp, sizeof stamp) == 0))
+			return 1;
+	return 0;
+}
+
 static void round_trips(int udp, const char *ip, int port, uint32_t size, uint64_t span)
 {
 	int fd = joined(udp ? SOCK_DGRAM : SOCK_STREAM, ip, port);
 	uint64_t *took = malloc(SAMPLES * sizeof *took), sum = 0, n = 0, lost = 0;
-	/* A tenth to warm up: caches, the peer's windows, neighbour entries. */
-	uint64_t begin = now(), counted = begin + span / 10, end = begin + span;
 	char *data = calloc(1, size + 1);
 
-	if (!udp)
+	/* Neighbours ask for each other first, as they do while TCP connects. */
+	if (udp)
+		for (int tries = 0; tries < 100 && !echoed(fd, data, size); tries++)
+			;
+	else
 		ask(fd, ECHO, size);
+
+	/* A tenth to warm up: caches, the peer's windows. */
+	uint64_t begin = now(), counted = begin + span / 10, end = begin + span;
+
 	for (uint64_t t = begin; t < end && n < SAMPLES;) {
 		if (udp) {
-			uint64_t stamp = t;
-
-			memcpy(data, &stamp, size < sizeof stamp ? size : sizeof stamp);
-			if (send(fd, data, size, 0) < 0)
-				fail("send");
-			/* The answer to a datagram that was given up may come late. */
-			for (;;) {
-				ssize_t got = recv(fd, data, size + 1, 0);
-
-				if (got < 0)
-					break;
-				if (got == (ssize_t)size && (size < sizeof stamp || memcmp(data, &stamp, sizeof stamp) == 0)) {
-					stamp = 0;
-					break;
-				}
-			}
-			if (stamp != 0 && size >= sizeof stamp) {
+			if (!echoed(fd, data, size)) {
 				lost++;
 				t = now();
 				continue;
