@@ -17,7 +17,7 @@ export PATH="$PWD/node_modules/.bin:$PATH"
 say() { printf '%s\n' "outer: $*" >&2; }
 
 # What is neither a binding nor the kernel under one: containers, clients of DHCP, Services. Ask for them by name.
-not_by_default='/(sandbox|services|api-access|guest-services)\.test\.ts$'
+not_by_default='/(sandbox|services|api-access|guest-services|cni|namespace-guest|net-worker|netns|packet-socket)\.test\.ts$'
 shell= command= files=()
 case ${1:-} in
   --shell) shell=1 ;;
