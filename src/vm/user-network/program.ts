@@ -14,6 +14,7 @@ const HEALTHY_MS = 10_000;
 /** A hostile guest must not fill the disk by what it makes the program complain of. */
 const LOGGED_LINES_MAX = 2_000;
 const KEPT_LINES = 3;
+const KEPT_LENGTH = 200;
 /** Without a syslog it says this for each line that it also says here. */
 const NOISE = /^Failed to send \d+ bytes to syslog$/;
 
@@ -63,7 +64,7 @@ export class Program {
     this.#since = performance.now();
     createInterface({ input: child.stderr }).on("line", (line) => {
       if (line.trim() === "" || NOISE.test(line)) return;
-      said.push(line.trim());
+      said.push(line.trim().slice(0, KEPT_LENGTH));
       if (said.length > KEPT_LINES) said.shift();
       this.#logged++;
       if (this.#logged < LOGGED_LINES_MAX) log(`${plan.program}: ${line}`);

@@ -6,6 +6,7 @@ import type { Vmi } from "../../../api/types.ts";
 import type { Result } from "../../../base/result.ts";
 import type { Accelerator } from "../../../domain/devices.ts";
 import type { Plan } from "../../../plan/plan.ts";
+import type { UserNetworkFacts } from "../../../report/user-networks.ts";
 import type { AgentNic } from "../../../report/vmi-interfaces.ts";
 import type { AttachedNetwork } from "../cni/attach-networks.ts";
 
@@ -27,6 +28,7 @@ export interface GuestState {
     readonly osInfo?: Readonly<Record<string, string>>;
   };
   readonly leases: readonly { readonly ip: string }[];
+  readonly networks?: readonly UserNetworkFacts[];
 }
 
 export interface WiredPod {

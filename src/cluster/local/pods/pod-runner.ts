@@ -8,6 +8,7 @@ import type { Accelerator } from "../../../domain/devices.ts";
 import type { BindingRegistry } from "../../../plan/binding.ts";
 import type { Plan } from "../../../plan/plan.ts";
 import { setCondition } from "../../../report/conditions.ts";
+import { userNetworkEvents } from "../../../report/user-networks.ts";
 import { attachedInterfaces } from "../../../report/vmi-interfaces.ts";
 import {
   type ControllerEnvironment,
@@ -22,7 +23,7 @@ import {
   parseNetworkStatus,
   renderNetworkStatus,
 } from "../../multus/network-status.ts";
-import { NADS, PODS, VMIS } from "../../port.ts";
+import { type EventRecord, NADS, PODS, VMIS } from "../../port.ts";
 import type { GuestState, PodIdentity, PodMachine } from "./machine.ts";
 import { endOf, podStatus, runningStatus } from "./pod-status.ts";
 import { failureReason, failureText, isAboutNetworks, type StartedPod, startPod } from "./start-pod.ts";
@@ -169,6 +170,7 @@ export function podRunner(environment: ControllerEnvironment, options: PodRunner
     let agentSeen = false;
     let last: GuestState | undefined;
     for await (const guest of machine.watchGuest(identity, signal)) {
+      const happened = userNetworkEvents(last?.networks, guest.networks);
       last = guest;
       const end = endOf(guest);
       if (end !== undefined) {
@@ -177,20 +179,18 @@ export function podRunner(environment: ControllerEnvironment, options: PodRunner
       }
       if (guest.phase === "running" || guest.phase === "paused") {
         const vmi = await reportRunning(pod, plan, attached, accelerator, guest);
-        if (guest.agent.connected && !agentSeen && vmi !== undefined) {
-          agentSeen = true;
-          await cluster.recordEvent({
-            about: vmi,
-            type: "Normal",
-            reason: "AgentConnected",
-            message: "the guest agent answers",
-          });
-        }
+        await tell(vmi, agentSeen || !guest.agent.connected ? happened : [...happened, AGENT_CONNECTED]);
+        agentSeen ||= guest.agent.connected;
       }
     }
     if (signal.aborted) return;
     const lost = `the launcher ended while the guest was ${last?.phase ?? "unknown"}`;
     await setPodStatus(pod, podStatus("Failed", [], last?.reason ?? lost));
+  };
+
+  const tell = async (vmi: Vmi | undefined, events: readonly Omit<EventRecord, "about">[]): Promise<void> => {
+    if (vmi === undefined) return;
+    for (const event of events) await cluster.recordEvent({ about: vmi, ...event });
   };
 
   const end = async (key: string, pod: Pod): Promise<void> => {
@@ -330,6 +330,12 @@ export function podRunner(environment: ControllerEnvironment, options: PodRunner
     },
   };
 }
+
+const AGENT_CONNECTED = {
+  type: "Normal",
+  reason: "AgentConnected",
+  message: "the guest agent answers",
+} as const;
 
 /** Pause before a pod whose start failed for a passing reason, or that could not be watched, is tried again. */
 const RETRY_MS = 10_000;

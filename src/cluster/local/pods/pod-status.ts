@@ -6,6 +6,7 @@ import type { BindingRegistry } from "../../../plan/binding.ts";
 import type { Plan } from "../../../plan/plan.ts";
 import { dropCondition, setCondition } from "../../../report/conditions.ts";
 import { liveMigratable } from "../../../report/live-migratable.ts";
+import { withUserNetworks } from "../../../report/user-networks.ts";
 import { vmiInterfaces } from "../../../report/vmi-interfaces.ts";
 import { withPhase } from "../../controllers/vmi-controller.ts";
 import type { GuestState } from "./machine.ts";
@@ -101,5 +102,6 @@ function conditions(
       now,
     );
   }
+  list = withUserNetworks(list, guest.networks ?? [], now);
   return setCondition(list, liveMigratable(vmi, plan, registry), now);
 }
