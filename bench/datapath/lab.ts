@@ -10,6 +10,7 @@ import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readFileSync, renameSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { connect, type TestPod, testPod } from "../../test/support/netns.ts";
+import { repository } from "../../test/support/repository.ts";
 
 export const PORT = 7777;
 export const PREFIX = 24;
@@ -75,18 +76,6 @@ export function pingpong(): string {
   });
   renameSync(unfinished, program);
   return program;
-}
-
-/** Found upwards: this file may be bundled into dist. */
-export function repository(): string {
-  let folder = import.meta.dirname;
-  while (!existsSync(join(folder, "bench/datapath/pingpong.c"))) {
-    const up = dirname(folder);
-    if (up === folder)
-      throw new Error("bench datapath needs the repository: its programs are compiled there");
-    folder = up;
-  }
-  return folder;
 }
 
 function ended(child: ChildProcess): Promise<void> {

@@ -32,8 +32,9 @@ import { type LauncherClient, launcherClient } from "../../src/vm/launcher-clien
 import { libvirtFiles } from "../../src/vm/libvirt-files.ts";
 import { warmCapabilities } from "../../src/vm/warm-capabilities.ts";
 import { eventually } from "../../test/support/netns.ts";
+import { repository } from "../../test/support/repository.ts";
 import type { Answer, Guest, GuestKind, Place } from "./guest.ts";
-import { type Lab, pingpong, repository } from "./lab.ts";
+import { type Lab, pingpong } from "./lab.ts";
 import { joinArchives, newcArchive } from "./newc.ts";
 import { domainOf } from "./virsh.ts";
 

@@ -3,12 +3,12 @@ import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readFileSync, renameSync } from "node:fs";
 import { join } from "node:path";
-
-const source = join(import.meta.dirname, "relay.c");
-const cache = join(import.meta.dirname, "../../.cache");
+import { repository } from "./repository.ts";
 
 /** Path of the program; several test processes may ask at once. */
 export function relayProgram(): string {
+  const source = join(repository(), "test/support/relay.c");
+  const cache = join(repository(), ".cache");
   const version = createHash("sha256").update(readFileSync(source)).digest("hex").slice(0, 12);
   const program = join(cache, `relay-${version}`);
   if (existsSync(program)) return program;
