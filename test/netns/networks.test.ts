@@ -344,6 +344,54 @@ test("a missing plugin and a missing piece of the kernel are named with the NAD"
   }
 });
 
+test(
+  "a device that another pod has, or that is shared otherwise, is refused with the alternative",
+  root,
+  async (t) => {
+    cable(t, "pt-low0", "pt-low1");
+    const device = nad("lan", { type: "host-device", device: "pt-low0" });
+    const refusal = async (again: Nad): Promise<Error & { readonly code: string; readonly hint: string }> =>
+      await attach(t, vmiOn([multus("lan")]), [again]).then(
+        () => assert.fail("attached"),
+        (thrown: unknown) => thrown as Error & { readonly code: string; readonly hint: string },
+      );
+    const first = await attach(t, vmiOn([multus("lan")]), [device]);
+    const taken = await refusal(device);
+    assert.equal(taken.code, "PT-CNI-3");
+    assert.match(taken.hint, /another pod has it, which alone can: share it by the macvlan plugin/);
+    await first.detach();
+
+    const macvlan = { type: "macvlan", master: "pt-low1" };
+    const alone = await attach(t, vmiOn([multus("lan")]), [nad("lan", { ...macvlan, mode: "passthru" })]);
+    assert.match(
+      (await refusal(nad("lan", macvlan))).hint,
+      /passthru takes the lower device for itself alone/,
+    );
+    assert.match((await refusal(nad("lan", { ...macvlan, mtu: 9000 }))).hint, /larger than that of the link/);
+    await alone.detach();
+
+    const twice = [
+      nad("lan", { type: "host-device", device: "pt-low0" }),
+      nad("blue", { type: "host-device", device: "pt-low0" }),
+    ];
+    await assert.rejects(attach(t, vmiOn([multus("lan"), multus("blue")]), twice), {
+      code: "PT-NAD-6",
+      message: /default\/lan and default\/blue both take the host's pt-low0/,
+    });
+  },
+);
+
+test("a network whose lower link is gone is let go, with its addresses", root, async (t) => {
+  execFileSync("ip", ["link", "add", "pt-low0", "type", "veth", "peer", "name", "pt-low1"]);
+  const lan = nad("lan", { type: "macvlan", master: "pt-low0", ipam: hostLocal("10.79.0.0/24") });
+  const leases = join(folder, "leases", "nad", "lan");
+  const wired = await attach(t, vmiOn([multus("lan")]), [lan]);
+  assert.ok(readdirSync(leases).includes("10.79.0.2"));
+  execFileSync("ip", ["link", "delete", "pt-low0"]);
+  await wired.detach();
+  assert.ok(!readdirSync(leases).includes("10.79.0.2"));
+});
+
 test("killed between two attachments, everything is given back", root, async (t) => {
   const dir = mkdtempSync(join(folder, "plugins-"));
   const mark = join(dir, "reached");

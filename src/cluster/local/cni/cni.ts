@@ -23,7 +23,7 @@ import { messageOf, PodtapError } from "../../../base/errors.ts";
 import { type Attachment, checkAttachment, cniArgs, passesResult, pluginConfig } from "./attachment.ts";
 import { type CniNetwork, isCniName } from "./conflist.ts";
 import { type CniCommand, execPlugin, type PluginHost, TIMED_OUT } from "./exec-plugin.ts";
-import { TRY_AGAIN_LATER } from "./plugin-error.ts";
+import { PLUGIN_REFUSED, TRY_AGAIN_LATER } from "./plugin-error.ts";
 import { type CniResult, parseCniResult } from "./result.ts";
 
 export interface CniOptions extends PluginHost {
@@ -147,12 +147,37 @@ async function detach(host: PluginHost, { attachment, result }: Note): Promise<v
   const prevResult = passesResult("DEL", cniVersion) ? result : undefined;
   const failures: unknown[] = [];
   for (const plugin of plugins.toReversed()) {
-    await call(host, attachment, plugin, "DEL", prevResult).catch((thrown: unknown) => {
-      // What made ADD fail (no such plugin, a configuration it refuses) makes DEL fail too, for ever.
-      if (result !== undefined || isPassing(thrown)) failures.push(thrown);
-    });
+    await call(host, attachment, plugin, "DEL", prevResult)
+      .catch((thrown: unknown) => {
+        if (!isLinkGone(thrown)) throw thrown;
+        return releaseAddresses(host, attachment, plugin, prevResult);
+      })
+      .catch((thrown: unknown) => {
+        // What made ADD fail (no such plugin, a configuration it refuses) makes DEL fail too, for ever.
+        if (result !== undefined || isPassing(thrown)) failures.push(thrown);
+      });
   }
   if (failures.length > 0) throw oneOf(failures);
+}
+
+/**
+ * The link that a network was built on is gone, unplugged for one, and the pod's with it. The plugins look for it
+ * before they give addresses back (macvlan, ipvlan, vlan of containernetworking 1.1), and would for ever.
+ */
+function isLinkGone(thrown: unknown): boolean {
+  return (
+    thrown instanceof PodtapError && thrown.code === PLUGIN_REFUSED && /link not found/i.test(thrown.message)
+  );
+}
+
+async function releaseAddresses(
+  host: PluginHost,
+  attachment: Attachment,
+  plugin: Attachment["network"]["plugins"][0],
+  prevResult: unknown,
+): Promise<void> {
+  const type = (plugin["ipam"] as { readonly type?: unknown } | undefined)?.type;
+  if (typeof type === "string") await call(host, attachment, plugin, "DEL", prevResult, type);
 }
 
 function isPassing(thrown: unknown): boolean {
@@ -165,10 +190,11 @@ function call(
   plugin: Attachment["network"]["plugins"][0],
   command: CniCommand,
   prevResult: unknown,
+  program = plugin.type,
 ): Promise<unknown> {
   const { containerId, netnsPath, ifName } = attachment;
   return execPlugin(host, {
-    plugin: plugin.type,
+    plugin: program,
     command,
     containerId,
     netns: command !== "DEL" || isNetns(netnsPath) ? netnsPath : "",

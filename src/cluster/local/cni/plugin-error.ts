@@ -17,12 +17,13 @@ const INCOMPATIBLE_VERSION = 1;
 const IO_FAILURE = 5;
 const TRY_AGAIN = 11;
 export const TRY_AGAIN_LATER = "PT-CNI-11";
+export const PLUGIN_REFUSED = "PT-CNI-3";
 
 export function pluginError(failure: PluginFailure): PodtapError {
   const { plugin, command, network, ifName, said } = failure;
   const details = said.details === undefined || said.details === "" ? "" : ` (${said.details})`;
   const facts: ErrorFacts = {
-    code: said.code === TRY_AGAIN || said.code === IO_FAILURE ? TRY_AGAIN_LATER : "PT-CNI-3",
+    code: said.code === TRY_AGAIN || said.code === IO_FAILURE ? TRY_AGAIN_LATER : PLUGIN_REFUSED,
     message: `CNI plugin ${plugin}, ${command} of ${ifName} on network ${network}: ${said.msg}${details}, code ${said.code}`,
     retry: retryOf(said.code),
   };
@@ -72,12 +73,25 @@ const CAUSES: readonly (readonly [RegExp, (plugin: string, said: string) => stri
   ],
   [
     /failed to lookup (master|.*link)|link not found|no such network interface/i,
-    () => "the configuration names a link that this host has not; see `ip link`",
+    (plugin) =>
+      plugin === "host-device"
+        ? "the host has no such device, or another pod has it, which alone can: share it by the macvlan plugin, or name another"
+        : "the configuration names a link that this host has not; see `ip link`",
   ],
   [
     /could not set bridge's mac/i,
     () =>
       "the bridge was made without an address and has no port, so it has no MAC to keep: `ip link delete` it, the plugin makes it anew",
+  ],
+  [
+    /failed to create macvlan: invalid argument/i,
+    () =>
+      "mode passthru takes the lower device for itself alone, and other modes share it: the two do not go together; `ip -d link` shows which links it carries",
+  ],
+  [
+    /invalid MTU .*master MTU/i,
+    () =>
+      "the network's `mtu` is larger than that of the link it builds on: lower the one or raise the other",
   ],
   [/failed to find plugin/i, () => "a plugin that this one calls, usually ipam, is not installed"],
   [/dhcp\.sock|dial unix/i, () => "the plugin's daemon does not run: `/usr/lib/cni/dhcp daemon`"],

@@ -39,7 +39,7 @@ export interface NetworkSources extends NadFolders {
 /** Where Multus looks for a default network that names no namespace. */
 const MULTUS_NAMESPACE = "kube-system";
 
-/** @throws PT-NAD-1 to -5, PT-CNI-1; of several problems the first one's code with every message */
+/** @throws PT-NAD-1 to -6, PT-CNI-1; of several problems the first one's code with every message */
 export async function requestedNetworks(
   annotations: Readonly<Record<string, string>>,
   namespace: string,
@@ -55,7 +55,36 @@ export async function requestedNetworks(
   ]);
   const failures = settled.flatMap((one) => (one.status === "rejected" ? [one.reason as unknown] : []));
   if (failures.length > 0) throw together(failures);
-  return settled.flatMap((one) => (one.status === "fulfilled" ? [one.value] : []));
+  const requested = settled.flatMap((one) => (one.status === "fulfilled" ? [one.value] : []));
+  const taken = deviceTakenTwice(requested);
+  if (taken !== undefined) throw taken;
+  return requested;
+}
+
+/** host-device moves the device itself into the pod: the second of two finds it gone. */
+export function deviceTakenTwice(
+  networks: readonly Pick<RequestedNetwork, "name" | "network">[],
+): PodtapError | undefined {
+  const takers = new Map<unknown, string>();
+  for (const { name, network } of networks) {
+    const [{ type, device }] = network.plugins;
+    if (type !== "host-device" || device === undefined) continue;
+    const other = takers.get(device);
+    if (other !== undefined) return takenTwice(String(device), other, name);
+    takers.set(device, name);
+  }
+  return undefined;
+}
+
+function takenTwice(device: string, first: string, second: string): PodtapError {
+  const who = first === second ? `${first}, asked for twice,` : `${first} and ${second}`;
+  return new PodtapError({
+    code: "PT-NAD-6",
+    message: `networks ${who} both take the host's ${device}, which is in one place at a time`,
+    hint: `name another device; or share ${device}: by the macvlan plugin with \`master: ${device}\`, or as a port of a bridge`,
+    retry: "on-change",
+    blame: "manifest",
+  });
 }
 
 async function podNetwork(sources: NetworkSources): Promise<RequestedNetwork> {
