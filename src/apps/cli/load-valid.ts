@@ -6,17 +6,22 @@ import { ManifestError } from "../../base/errors.ts";
 import { isError } from "../../base/problem.ts";
 import type { Context } from "./context.ts";
 import { usageError } from "./failure.ts";
+import { networkProblems } from "./network-problems.ts";
 import { inNamespace } from "./objects.ts";
 import { readManifests } from "./read-manifests.ts";
 import { SETTINGS } from "./settings.ts";
 
+/** `networks`: for what attaches them; bindings judge what NADs of the same files make. */
 export async function loadValid(
   { terminal }: Context,
   sources: readonly string[],
   namespace: string,
+  { networks = false } = {},
 ): Promise<readonly KubeObject[]> {
   const files = await readManifests(sources);
-  const { objects, problems } = validateManifests(files, SETTINGS);
+  const { objects, problems: own } = validateManifests(files, SETTINGS);
+  const judged = networks && !own.some(isError);
+  const problems = judged ? [...own, ...(await networkProblems(objects, namespace))] : own;
   terminal.note(formatProblems(problems, { color: terminal.colours }));
   const errors = problems.filter(isError);
   if (errors.length > 0) throw new ManifestError(errors);

@@ -8,7 +8,9 @@
  * The plan itself is stdout; what it is compared with is said on stderr.
  */
 import { isDeepStrictEqual } from "node:util";
+import { formatProblems } from "../../api/format-problems.ts";
 import type { Vmi } from "../../api/types.ts";
+import { ManifestError } from "../../base/errors.ts";
 import type { NftTable } from "../../nft/model.ts";
 import { diffPlan } from "../../plan/diff.ts";
 import type { Observed, ObservedNftTable } from "../../plan/observed.ts";
@@ -93,13 +95,13 @@ async function planFiles(
   files: readonly string[],
   options: PlanOptions,
 ): Promise<readonly Outcome[]> {
-  const objects = await loadValid(context, files, options.namespace);
+  const objects = await loadValid(context, files, options.namespace, { networks: true });
   const vmis = vmisOf(objects);
   if (vmis.length === 0) throw usageError("no VM in these manifests, so nothing to wire");
   const given = options.observed === undefined ? undefined : await readSurroundings(options.observed);
   const running = given === undefined && (await isReady(context.paths.socket).catch(() => false));
   const client = running ? new ApiClient(context.paths.socket) : undefined;
-  return Promise.all(
+  const outcomes = Promise.all(
     vmis.map(async (vmi): Promise<Outcome> => {
       const vmiName = vmi.metadata.name;
       const known = await knownNetworks(vmi, objects, client);
@@ -116,6 +118,13 @@ async function planFiles(
       return { vmi: vmiName, against: "example", notes, ...example, ...fresh(vmi, example) };
     }),
   );
+  return outcomes.catch((thrown: unknown) => {
+    // Each with what to do instead; those of the manifest itself were shown when it was read.
+    if (thrown instanceof ManifestError) {
+      context.terminal.note(formatProblems(thrown.problems, { color: context.terminal.colours }));
+    }
+    throw thrown;
+  });
 }
 
 async function fetchRunning(client: ApiClient, namespace: string, name: string): Promise<Running> {

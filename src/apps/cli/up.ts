@@ -38,7 +38,7 @@ export interface UpOptions {
 export async function up(context: Context, files: readonly string[], options: UpOptions): Promise<ExitCode> {
   const overrides = parseOverrides(options.imageOverride ?? []);
   const sources = [...files, ...(options.filename ?? [])];
-  const valid = await loadValid(context, sources, options.namespace);
+  const valid = await loadValid(context, sources, options.namespace, { networks: true });
   const wanted = options.start ? valid.map((object) => start(context, object)) : valid;
   const client = await connect(context);
   if (Object.keys(overrides).length > 0) {

@@ -5,6 +5,7 @@ import { validateManifests } from "../../api/validate.ts";
 import { isError } from "../../base/problem.ts";
 import type { Context } from "./context.ts";
 import { EXIT, type ExitCode } from "./failure.ts";
+import { networkProblems } from "./network-problems.ts";
 import { readManifests } from "./read-manifests.ts";
 import { SETTINGS } from "./settings.ts";
 
@@ -20,7 +21,8 @@ export async function validate(
   options: ValidateOptions,
 ): Promise<ExitCode> {
   const files = await readManifests([...sources, ...(options.filename ?? [])]);
-  const { objects, problems } = validateManifests(files, SETTINGS);
+  const { objects, problems: own } = validateManifests(files, SETTINGS);
+  const problems = own.some(isError) ? own : [...own, ...(await networkProblems(objects, "default"))];
   const errors = problems.filter(isError).length;
   const warnings = problems.length - errors;
   const valid = errors === 0 && !(options.strict && warnings > 0);

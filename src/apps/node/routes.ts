@@ -174,7 +174,9 @@ function podtapHandlers(options: RouteOptions): Readonly<Record<string, VmiHandl
         const request = await machine.wireRequest(pod, options.effective(vmi));
         const preview = await net.call("previewPod", request);
         if (!preview.ok)
-          throw new ApiError(422, "Invalid", preview.problems.map(({ message }) => message).join("; "));
+          throw new ApiError(422, "Invalid", preview.problems.map(({ message }) => message).join("; "), {
+            ...(preview.problems[0]?.hint !== undefined && { hint: preview.problems[0].hint }),
+          });
         const { resolver, attachments } = request.input;
         answer(exchange, { ...preview.value, resolver, attachments });
       },
