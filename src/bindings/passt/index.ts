@@ -126,7 +126,7 @@ function programOf(settings: PasstSettings, mac: NicPlan["mac"], socket: string)
   };
 }
 
-function notes({ nic, ipv4, ipv6, mtu }: PasstSettings, way: UserNetworkWay): readonly string[] {
+function notes({ nic, ipv4, ipv6 }: PasstSettings, way: UserNetworkWay): readonly string[] {
   const { podInterface } = nic.names;
   const text: string[] = [];
   if (ipv4 === undefined) text.push(`no IPv4: ${podInterface} has none`);
@@ -137,7 +137,6 @@ function notes({ nic, ipv4, ipv6, mtu }: PasstSettings, way: UserNetworkWay): re
         `${podInterface} has no default route for ${cidrIp(one.address)}: ${one.gateway} leads nowhere`,
       );
   }
-  if (ipv6 !== undefined && mtu < 1280) text.push(`MTU ${mtu} is less than IPv6 needs (1280)`);
   if (queuesOf(nic) > 1) text.push("one queue: passt has no more");
   text.push(WAYS[way]);
   return text;

@@ -27,6 +27,7 @@ import type { Binding, NicContext, NicEvidence } from "../../plan/binding.ts";
 import { domainNic } from "../../plan/parts/domain-interface.ts";
 import { guestMac } from "../../plan/parts/guest-mac.ts";
 import { openPorts } from "../../plan/parts/inbound.ts";
+import { pathMtu } from "../../plan/parts/path-mtu.ts";
 import { searchDomainsFor } from "../../plan/parts/search-domains.ts";
 import type { NicPlan } from "../../plan/plan.ts";
 
@@ -86,7 +87,7 @@ function planSlirp(nic: NicContext): Result<NicPlan> {
     ],
     nft: [],
     services: [],
-    domain: { type: "user", netdev, ...domainNic(nic, own.mac, Math.min(MTU, nic.podLink.mtu)) },
+    domain: { type: "user", netdev, ...domainNic(nic, own.mac, Math.min(MTU, pathMtu(nic))) },
     guestLink: nic.names.podInterface,
     notes: notes(nic, netdev),
   });
@@ -145,7 +146,7 @@ function notes(nic: NicContext, { ipv4, ipv6, forwards }: BuiltinNetdev): readon
   if (ipv6 === undefined) text.push(`no IPv6: ${nic.names.podInterface} has none`);
   if (openPorts(nic).ports === "all") text.push("nothing is forwarded: slirp forwards declared ports only");
   else if (forwards.length > 0) text.push("inbound by IPv4 only: QEMU forwards no IPv6");
-  if (nic.podLink.mtu > MTU) text.push(`MTU ${MTU}: slirp has no other`);
+  if (pathMtu(nic) > MTU) text.push(`MTU ${MTU}: slirp has no other`);
   if (ipv4 !== undefined) text.push(`the guest reaches the pod's own loopback at ${ipv4.host}`);
   return text;
 }
