@@ -12,13 +12,13 @@
  * Not here: filtering at the tap (plan/parts/anti-spoof.ts), answering the guest (guest/).
  */
 
-import type { LabelledAddress } from "../../api/types.ts";
 import { type Cidr, cidrIp, eui64, toCidr } from "../../base/ip.ts";
 import { BRIDGE_MAC, macToBytes } from "../../base/mac.ts";
 import type { Problem } from "../../base/problem.ts";
 import { failed, ok, type Result } from "../../base/result.ts";
-import type { Binding, NicContext, NicEvidence } from "../../plan/binding.ts";
+import type { Binding, NicContext } from "../../plan/binding.ts";
 import { antiSpoofTable } from "../../plan/parts/anti-spoof.ts";
+import { missingFamilies, noPodAddress, reportBehindPod } from "../../plan/parts/behind-pod.ts";
 import { queuesOf, tapDomainInterface } from "../../plan/parts/domain-interface.ts";
 import { guestMac } from "../../plan/parts/guest-mac.ts";
 import { pathMtu } from "../../plan/parts/path-mtu.ts";
@@ -48,7 +48,7 @@ export const masquerade: Binding = {
   validate: () => [],
   podNeeds: () => ({ memoryMiB: 0 }),
   plan: planMasquerade,
-  report,
+  report: reportBehindPod,
 };
 
 function planMasquerade(nic: NicContext): Result<NicPlan> {
@@ -57,7 +57,7 @@ function planMasquerade(nic: NicContext): Result<NicPlan> {
   if (problems.length > 0) return failed(...problems);
   const [ipv4, ipv6] = found as (GuestNetwork | undefined)[];
   const networks = [ipv4, ipv6].filter((network) => network !== undefined);
-  if (networks.length === 0) return failed(noAddress(nic));
+  if (networks.length === 0) return failed(noPodAddress(nic, "hide behind"));
 
   const { mac, macOrigin } = guestMac(nic);
   const inbound = inboundOf(nic);
@@ -154,41 +154,11 @@ function notes(
   ipv4: GuestNetwork | undefined,
   ipv6: GuestNetwork | undefined,
 ): readonly string[] {
-  const text: string[] = [];
-  if (ipv4 === undefined) text.push(`no IPv4: ${nic.names.podInterface} has none`);
-  if (ipv6 === undefined) text.push(`no IPv6: ${nic.names.podInterface} has none`);
+  const text = [...missingFamilies(nic, { ipv4, ipv6 })];
   for (const network of [ipv4, ipv6]) {
     if (network !== undefined && network.nameservers.length > 0 && network.virtualDns === undefined) {
       text.push(`no room for a virtual resolver in ${network.cidr}: the guest asks the pod's nameservers`);
     }
   }
   return text;
-}
-
-function noAddress(nic: NicContext): Problem {
-  return {
-    code: "PT-PLAN-2",
-    severity: "error",
-    reason: "FieldValueInvalid",
-    field: nic.field,
-    message: `the pod's ${nic.names.podInterface} has no global address to hide behind`,
-    hint: "give the pod network IPAM, or use a binding that needs no address",
-  };
-}
-
-function report(plan: NicPlan, seen: NicEvidence): readonly LabelledAddress[] {
-  const guest = plan.addresses.guest.map((ip): LabelledAddress => {
-    const source = seen.agentAddresses.includes(ip)
-      ? "guest-agent"
-      : seen.leased.includes(ip)
-        ? "dhcp"
-        : "plan";
-    return { ip, owner: "guest", source };
-  });
-  const more = seen.agentAddresses.filter((ip) => !plan.addresses.guest.includes(ip));
-  return [
-    ...plan.addresses.pod.map((ip): LabelledAddress => ({ ip, owner: "pod", source: "cni" })),
-    ...guest,
-    ...more.map((ip): LabelledAddress => ({ ip, owner: "guest", source: "guest-agent" })),
-  ];
 }

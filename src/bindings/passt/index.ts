@@ -17,6 +17,7 @@ import { failed, ok, type Result } from "../../base/result.ts";
 import type { DomainInterface } from "../../domain/interface.ts";
 import type { Binding, NicContext, NicEvidence } from "../../plan/binding.ts";
 import type { HostFeatures, UserNetworkWay } from "../../plan/host-features.ts";
+import { missingFamilies, noPodAddress } from "../../plan/parts/behind-pod.ts";
 import { domainNic, queuesOf } from "../../plan/parts/domain-interface.ts";
 import { guestMac } from "../../plan/parts/guest-mac.ts";
 import { openPorts } from "../../plan/parts/inbound.ts";
@@ -63,7 +64,7 @@ function planPasst(nic: NicContext): Result<NicPlan> {
   if (way === undefined) return failed(noProgram(nic));
   const addresses = passtAddresses(nic);
   const found = [addresses.ipv4, addresses.ipv6].filter((one) => one !== undefined);
-  if (found.length === 0) return failed(noAddress(nic));
+  if (found.length === 0) return failed(noPodAddress(nic, "share with the guest"));
   const own = guestMac(nic);
   const settings: PasstSettings = {
     nic,
@@ -128,9 +129,7 @@ function programOf(settings: PasstSettings, mac: NicPlan["mac"], socket: string)
 
 function notes({ nic, ipv4, ipv6 }: PasstSettings, way: UserNetworkWay): readonly string[] {
   const { podInterface } = nic.names;
-  const text: string[] = [];
-  if (ipv4 === undefined) text.push(`no IPv4: ${podInterface} has none`);
-  if (ipv6 === undefined) text.push(`no IPv6: ${podInterface} has none`);
+  const text = [...missingFamilies(nic, { ipv4, ipv6 })];
   for (const one of [ipv4, ipv6]) {
     if (one !== undefined && !one.routed)
       text.push(
@@ -156,17 +155,6 @@ function noProgram(nic: NicContext): Problem {
     field: nic.field,
     message: `interface ${nic.interface.name} needs passt, which this host does not have`,
     hint: "install it (`apt-get install passt`), or take `masquerade: {}`",
-  };
-}
-
-function noAddress(nic: NicContext): Problem {
-  return {
-    code: "PT-PLAN-2",
-    severity: "error",
-    reason: "FieldValueInvalid",
-    field: nic.field,
-    message: `the pod's ${nic.names.podInterface} has no global address to share with the guest`,
-    hint: "give the pod network IPAM, or use a binding that needs no address",
   };
 }
 

@@ -1,13 +1,3 @@
-/**
- * slirp: QEMU's own user network, a TCP/IP stack inside QEMU that makes sockets of the guest's packets.
- *
- *   guest 10.0.2.15 ── QEMU ( libslirp 10.0.2.2, resolver 10.0.2.3 ) ──( sockets )── eth0, the pod's address
- *
- * KubeVirt dropped it in v1.3; it is kept for manifests that still ask for it. Declared ports are forwarded one by
- * one; what is not declared is closed. Slower than passt, no inbound IPv6, and the guest reaches the pod's own
- * loopback at 10.0.2.2, which QEMU offers no way to close.
- */
-import type { LabelledAddress } from "../../api/types.ts";
 import {
   type Cidr,
   cidrIp,
@@ -23,7 +13,8 @@ import {
 import type { Problem } from "../../base/problem.ts";
 import { failed, ok, type Result } from "../../base/result.ts";
 import type { BuiltinNetdev } from "../../domain/interface.ts";
-import type { Binding, NicContext, NicEvidence } from "../../plan/binding.ts";
+import type { Binding, NicContext } from "../../plan/binding.ts";
+import { missingFamilies, noPodAddress, reportBehindPod } from "../../plan/parts/behind-pod.ts";
 import { domainNic } from "../../plan/parts/domain-interface.ts";
 import { guestMac } from "../../plan/parts/guest-mac.ts";
 import { openPorts } from "../../plan/parts/inbound.ts";
@@ -61,7 +52,7 @@ export const slirp: Binding = {
   validate: () => [],
   podNeeds: () => ({ memoryMiB: 0 }),
   plan: planSlirp,
-  report,
+  report: reportBehindPod,
 };
 
 function planSlirp(nic: NicContext): Result<NicPlan> {
@@ -71,7 +62,7 @@ function planSlirp(nic: NicContext): Result<NicPlan> {
   const problems = [ipv4, ipv6].filter((one) => isProblem(one));
   if (problems.length > 0) return failed(...problems);
   const pod = ([4, 6] as const).flatMap((family) => podAddress(nic, family) ?? []);
-  if (pod.length === 0) return failed(noAddress(nic));
+  if (pod.length === 0) return failed(noPodAddress(nic, "hide behind"));
   const own = guestMac(nic);
   const netdev = netdevOf(nic, isProblem(ipv4) ? undefined : ipv4, isProblem(ipv6) ? undefined : ipv6);
   return ok({
@@ -142,8 +133,7 @@ function notes(nic: NicContext, { ipv4, ipv6, forwards }: BuiltinNetdev): readon
   const text = [
     "slirp is kept for old manifests; `passtBinding: {}` does the same faster and with IPv6 inbound",
   ];
-  if (ipv4 === undefined) text.push(`no IPv4: ${nic.names.podInterface} has none`);
-  if (ipv6 === undefined) text.push(`no IPv6: ${nic.names.podInterface} has none`);
+  text.push(...missingFamilies(nic, { ipv4, ipv6 }));
   if (openPorts(nic).ports === "all") text.push("nothing is forwarded: slirp forwards declared ports only");
   else if (forwards.length > 0) text.push("inbound by IPv4 only: QEMU forwards no IPv6");
   if (pathMtu(nic) > MTU) text.push(`MTU ${MTU}: slirp has no other`);
@@ -160,28 +150,4 @@ function notBuilt(nic: NicContext): Problem {
     message: `interface ${nic.interface.name} needs QEMU's user network, which this QEMU was built without`,
     hint: "take `passtBinding: {}` or `masquerade: {}`",
   };
-}
-
-function noAddress(nic: NicContext): Problem {
-  return {
-    code: "PT-PLAN-2",
-    severity: "error",
-    reason: "FieldValueInvalid",
-    field: nic.field,
-    message: `the pod's ${nic.names.podInterface} has no global address to hide behind`,
-    hint: "give the pod network IPAM, or use a binding that needs no address",
-  };
-}
-
-function report(plan: NicPlan, seen: NicEvidence): readonly LabelledAddress[] {
-  const { guest, pod } = plan.addresses;
-  const planned = guest.map((ip): LabelledAddress => {
-    return { ip, owner: "guest", source: seen.agentAddresses.includes(ip) ? "guest-agent" : "plan" };
-  });
-  const others = seen.agentAddresses.filter((ip) => !guest.includes(ip));
-  return [
-    ...pod.map((ip): LabelledAddress => ({ ip, owner: "pod", source: "cni" })),
-    ...planned,
-    ...others.map((ip): LabelledAddress => ({ ip, owner: "guest", source: "guest-agent" })),
-  ];
 }
