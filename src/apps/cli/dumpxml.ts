@@ -12,6 +12,7 @@ import { EXIT, type ExitCode, usageError } from "./failure.ts";
 import { loadValid } from "./load-valid.ts";
 import { EXAMPLE, readSurroundings } from "./plan-input.ts";
 import { planManifest } from "./plan-manifest.ts";
+import { exampleFor, knownNetworks } from "./plan-networks.ts";
 import { parseTarget } from "./target.ts";
 import { vmisOf } from "./vmis-of.ts";
 
@@ -43,7 +44,8 @@ async function running(context: Context, name: string | undefined, options: Dump
 }
 
 async function planned(context: Context, name: string | undefined, options: DumpXmlOptions): Promise<string> {
-  const vmis = vmisOf(await loadValid(context, options.filename ?? [], options.namespace));
+  const objects = await loadValid(context, options.filename ?? [], options.namespace);
+  const vmis = vmisOf(objects);
   const wanted =
     name === undefined ? vmis : vmis.filter((vmi) => vmi.metadata.name === parseTarget(name).name);
   const [vmi, ...more] = wanted;
@@ -54,7 +56,10 @@ async function planned(context: Context, name: string | undefined, options: Dump
   terminal.note(
     terminal.paint("dim", "paths of disks, kernel and sockets are EXAMPLES: nothing is prepared\n"),
   );
-  const surroundings = options.observed === undefined ? EXAMPLE : await readSurroundings(options.observed);
+  const surroundings =
+    options.observed === undefined
+      ? exampleFor(vmi, await knownNetworks(vmi, objects, undefined), EXAMPLE)
+      : await readSurroundings(options.observed);
   const boot = vmi.spec.domain.firmware?.kernelBoot;
   return toXml(
     planDomain({
