@@ -201,6 +201,6 @@ function noPodLink(nic: BoundNic): Problem {
     reason: "FieldValueNotFound",
     field: nic.field,
     message: `pod link (${nic.podInterface}) is missing`,
-    hint: "CNI did not make it; look at the pod's events",
+    hint: "CNI did not make it, or what it was built on is gone from the host; look at the pod's events",
   };
 }
