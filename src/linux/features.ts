@@ -2,10 +2,15 @@
  * What this kernel can do, found by doing it: in a network namespace made for it, which goes away with all that was
  * tried. A kernel without modules and one that may load them are asked alike.
  */
-import { closeSync, constants, existsSync, openSync } from "node:fs";
+import { closeSync, constants, existsSync, openSync, readFileSync } from "node:fs";
 import { PodtapError } from "../base/errors.ts";
 import { type Mac, parseMac } from "../base/mac.ts";
-import { type HostFeatures, type KernelFeatures, type ProgramFeatures, TYPICAL_FEATURES } from "../plan/host-features.ts";
+import {
+  type HostFeatures,
+  type KernelFeatures,
+  type ProgramFeatures,
+  TYPICAL_FEATURES,
+} from "../plan/host-features.ts";
 import { addBridge, addMacvlan, addPark } from "./make-links.ts";
 import { inScratchNetns } from "./netns.ts";
 import { nftTables } from "./nft-tables.ts";
@@ -32,8 +37,16 @@ export function probeFeatures(): HostFeatures {
 /** What a distribution's programs can do, of those that are here. */
 function findPrograms(): ProgramFeatures {
   const { builtinUserNetwork, userNetworks } = TYPICAL_FEATURES;
-  const found = userNetworks.filter(({ program }) => BIN.some((folder) => existsSync(`${folder}/${program}`)));
-  return { builtinUserNetwork, userNetworks: found };
+  const found = userNetworks.filter(({ program }) =>
+    BIN.some((folder) => existsSync(`${folder}/${program}`)),
+  );
+  return { builtinUserNetwork, userNetworks: found, openFiles: openFilesMax() };
+}
+
+/** The hard limit (getrlimit(2)), which what we start inherits. */
+function openFilesMax(): number {
+  const [, hard] = /^Max open files\s+\S+\s+(\S+)/m.exec(readFileSync("/proc/self/limits", "utf8")) ?? [];
+  return hard === "unlimited" ? Number.MAX_SAFE_INTEGER : Number(hard);
 }
 
 function probeKernel(): KernelFeatures {

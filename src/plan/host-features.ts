@@ -17,6 +17,8 @@ export interface KernelFeatures {
 export interface ProgramFeatures {
   /** Programs that can be a NIC's network without any right. */
   readonly userNetworks: readonly UserNetworkProgram[];
+  /** How many files a launcher's programs may have open: a socket a port takes one. */
+  readonly openFiles: number;
   /** QEMU was built with a user network of its own. */
   readonly builtinUserNetwork: boolean;
 }
@@ -42,5 +44,6 @@ export const TYPICAL_FEATURES: HostFeatures = {
   netdevEgress: true,
   macvtap: true,
   userNetworks: [{ program: "passt", ways: ["stream"] }],
+  openFiles: 524_288,
   builtinUserNetwork: true,
 };

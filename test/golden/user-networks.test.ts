@@ -92,6 +92,8 @@ test("what cannot be is a problem with its reason", () => {
   };
   const nic = "spec.domain.devices.interfaces[0]";
   assert.equal(codeOf({ nic: passt, features: { userNetworks: [] } }), `PT-PASST-1 ${nic}`);
+  const all = { "podtap.io/inbound": "all" };
+  assert.equal(codeOf({ nic: passt, annotations: all, features: { openFiles: 1024 } }), `PT-PASST-2 ${nic}`);
   assert.equal(codeOf({ nic: passt, observed: pod(["fe80::1/64"]) }), `PT-PLAN-2 ${nic}`);
   assert.equal(codeOf({ nic: slirp, features: { builtinUserNetwork: false } }), `PT-SLIRP-1 ${nic}`);
   assert.equal(codeOf({ nic: slirp, observed: pod([]) }), `PT-PLAN-2 ${nic}`);

@@ -11,12 +11,14 @@ import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as wait } from "node:timers/promises";
-import { relayProgram } from "./relay.ts";
+import { relayProgram, streamGuestProgram } from "./relay.ts";
 
 export interface NamespaceGuestSpec {
   /** Name as `ip netns` knows it, or a path. */
   readonly podNetns: string;
   readonly tap: string;
+  /** Instead of the tap: where to listen for whoever carries the frames, as QEMU does for a user network. */
+  readonly socket?: string;
   readonly mac: string;
   /** Owner of the tap. Default 107. */
   readonly uid?: number;
@@ -105,8 +107,12 @@ export async function udhcpc(
 async function startRelay(netns: string, spec: NamespaceGuestSpec): Promise<ChildProcess> {
   const pod = spec.podNetns.includes("/") ? spec.podNetns : `/run/netns/${spec.podNetns}`;
   const { mtu = 1500, uid = 107, queues = 1 } = spec;
-  const args = [pod, spec.tap, `/run/netns/${netns}`, "eth0", spec.mac, mtu, uid, queues].map(String);
-  const relay = spawn(relayProgram(), args, { stdio: ["ignore", "pipe", "pipe"] });
+  const nic = [`/run/netns/${netns}`, "eth0", spec.mac, mtu, uid];
+  const [program, args] =
+    spec.socket === undefined
+      ? [relayProgram(), [pod, spec.tap, ...nic, queues]]
+      : [streamGuestProgram(), [spec.socket, ...nic]];
+  const relay = spawn(program, args.map(String), { stdio: ["ignore", "pipe", "pipe"] });
   await new Promise<void>((resolve, reject) => {
     let said = "";
     relay.once("error", reject);

@@ -20,6 +20,7 @@ export type Need =
   | "dhclient"
   | "dhcpcd"
   | "ssh"
+  | "passt"
   | KernelPiece;
 
 /** What tools/outer/modules brings and other kernels may lack. */
@@ -106,6 +107,7 @@ const probes: Readonly<Record<Need, () => boolean>> = {
   dhclient: () => hasProgram("dhclient"),
   dhcpcd: () => hasProgram("dhcpcd"),
   ssh: () => hasProgram("ssh"),
+  passt: () => hasProgram("passt"),
 };
 
 function hasProgram(name: string): boolean {

@@ -25,6 +25,7 @@ import type { GuestLease } from "../../src/vm/launch-spec.ts";
 import { HOST } from "./builders.ts";
 import { type NamespaceGuest, startNamespaceGuest } from "./namespace-guest.ts";
 import { type TestPod, testPod } from "./netns.ts";
+import { startUserNetwork, type UserNetwork } from "./user-network.ts";
 
 export type Scope = { after(fn: () => unknown): void };
 export type Stack = "v4" | "v6" | "dual" | "none";
@@ -60,6 +61,8 @@ export interface WiredPod extends Segment {
   /** What the responders were told by the guest. */
   readonly leases: readonly GuestLease[];
   readonly services: GuestServices;
+  /** Of a NIC that has one. */
+  readonly userNetwork?: UserNetwork;
   /** Packets of a named counter, over all tables of the NIC. */
   counter(name: string): number;
 }
@@ -89,12 +92,16 @@ export async function wiredPod(t: Scope, vmi: Vmi, options: PodOptions = {}): Pr
   const leases: GuestLease[] = [];
   const services = serve(t, pod, plan, (lease) => leases.push(lease));
   const queues = input.queues > 1 ? { queues: input.queues } : {};
+  const userNetwork = nic.userNetwork && startUserNetwork(t, pod.path, nic);
   const place = { podNetns: pod.name, tap: nic.guestLink, mac: nic.mac, mtu };
-  const guest = await startNamespaceGuest({ ...place, ...queues });
+  const socket = userNetwork && { socket: userNetwork.socket };
+  const guest = await startNamespaceGuest({ ...place, ...queues, ...socket });
   t.after(() => guest.stop());
+  await userNetwork?.up();
   const counter = (name: string): number =>
     nic.nft.reduce((sum, table) => sum + (kernel.readNftCounters(table)[name]?.packets ?? 0), 0);
-  return { ...segment, guest, kernel, plan, nic, input, files, leases, services, counter };
+  const program = userNetwork && { userNetwork };
+  return { ...segment, guest, kernel, plan, nic, input, files, leases, services, counter, ...program };
 }
 
 export function addressesOf(stack: Stack, last: number): readonly string[] {
