@@ -32,14 +32,14 @@ export interface UserNetwork {
 export function startUserNetwork(
   t: { after(fn: () => unknown): void },
   netns: string,
-  { name, userNetwork: plan }: NicPlan,
+  { name, mac, userNetwork: plan }: NicPlan,
 ): UserNetwork {
   if (plan === undefined) throw new Error(`${name} has no user network`);
   const dir = mkdtempSync("/run/pt-un-");
   chownSync(dir, UID, UID);
   const files = userNetworkFiles(dir);
   const socket = join(dir, plan.socket);
-  const spec = { nic: name, plan, qemuSocket: socket, programSocket: `${socket}.p` };
+  const spec = { nic: name, mac, plan, qemuSocket: socket, programSocket: `${socket}.p` };
   writeJson(files.spec, { state: files.state, networks: [spec] });
   chownSync(files.spec, UID, UID);
   let child = spawnIn(netns, files.spec);

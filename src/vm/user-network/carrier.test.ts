@@ -5,6 +5,7 @@ import { createServer, type Server, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
+import type { Mac } from "../../base/mac.ts";
 import { Carrier } from "./carrier.ts";
 import { FrameCutter } from "./frame-cutter.ts";
 
@@ -69,6 +70,7 @@ async function rig(t: TestContext) {
   const carrier = new Carrier({
     qemuSocket: qemu.path,
     programSocket: program.path,
+    mac: "02:00:00:00:00:07" as Mac,
     changed: (side, connected) => void changes.push(`${side} ${connected}`),
     log: (message) => void logged.push(message),
   });
@@ -78,6 +80,9 @@ async function rig(t: TestContext) {
     carrier.dialProgram(() => true);
     await until("the program has its client", () => program.client !== undefined);
     await until("the carrier knows", () => changes.at(-1) === "program true");
+    await until("the guest was introduced", () => program.heard.length > 0);
+    assert.equal(program.heard.subarray(10, 16).toString("hex"), "020000000007");
+    program.chunks = [];
   };
   await dial();
   return { carrier, qemu, program, changes, logged, dial };

@@ -12,16 +12,24 @@
  * read. So QEMU is always read, and what the program has not taken after a few MiB is dropped, as a NIC would.
  */
 import { connect, type Socket } from "node:net";
+import { type Mac, macToBytes } from "../../base/mac.ts";
+import { encodeArpQuestion } from "../../wire/arp.ts";
 import { FrameCutter } from "./frame-cutter.ts";
 
 /** More than the windows of many connections; what a guest sends beyond is a flood. */
 const PROGRAM_BACKLOG_MAX = 4 * 1024 * 1024;
+const NO_IP = Uint8Array.of(0, 0, 0, 0);
 const QEMU_RETRY_MS = 20;
 const PROGRAM_RETRY_MS = 5;
 
 export interface CarrierOptions {
   readonly qemuSocket: string;
   readonly programSocket: string;
+  /**
+   * The guest's MAC. A program that has just come up knows it by what the guest sends, and a guest that only answers
+   * would wait for ever; so it is introduced.
+   */
+  readonly mac: Mac;
   /** Frames flow, or no longer: on either side. */
   readonly changed: (side: "qemu" | "program", connected: boolean) => void;
   readonly log: (message: string) => void;
@@ -55,6 +63,7 @@ export class Carrier {
     socket.once("connect", () => {
       this.#program = socket;
       this.#fromProgram.reset();
+      socket.write(introduction(this.#options.mac));
       this.#options.changed("program", true);
       socket.on("data", (chunk) => this.#toQemu(socket, chunk));
       socket.once("close", () => {
@@ -115,6 +124,15 @@ export class Carrier {
       return [];
     }
   }
+}
+
+/** An ARP probe (RFC 5227) for no address: it asks nobody anything, but comes from the guest. */
+function introduction(mac: Mac): Buffer {
+  const frame = encodeArpQuestion({ sourceMac: macToBytes(mac), sourceIp: NO_IP, target: NO_IP });
+  const bytes = Buffer.alloc(4 + frame.length);
+  bytes.writeUInt32BE(frame.length);
+  bytes.set(frame, 4);
+  return bytes;
 }
 
 function send(socket: Socket, frames: readonly Buffer[]): boolean {

@@ -1,6 +1,7 @@
 /** What the launcher and the process beside QEMU tell each other, by files of the pod's folder. */
 import { readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import type { Mac } from "../../base/mac.ts";
 import type { UserNetworkPlan } from "../../plan/plan.ts";
 
 export interface UserNetworkFiles {
@@ -15,6 +16,8 @@ export interface UserNetworkSpec {
   readonly state: string;
   readonly networks: readonly {
     readonly nic: string;
+    /** The guest's. */
+    readonly mac: Mac;
     readonly plan: UserNetworkPlan;
     /** QEMU's end and the program's. */
     readonly qemuSocket: string;

@@ -33,7 +33,7 @@ export function runUserNetwork(specFile: string, log: (message: string) => void)
 }
 
 function keepNetwork(
-  { nic, plan, qemuSocket, programSocket }: UserNetworkSpec["networks"][number],
+  { nic, mac, plan, qemuSocket, programSocket }: UserNetworkSpec["networks"][number],
   tell: (status: UserNetworkStatus) => void,
   log: (message: string) => void,
 ): () => void {
@@ -46,6 +46,7 @@ function keepNetwork(
   const carrier = new Carrier({
     qemuSocket,
     programSocket,
+    mac,
     log,
     changed: (side, now) => {
       connected[side] = now;

@@ -49,12 +49,12 @@ export class UserNetworks {
   }
 
   /** Idempotent. Nothing is done for a VM without such a NIC. */
-  start(nics: readonly Pick<NicPlan, "name" | "userNetwork">[]): void {
+  start(nics: readonly Pick<NicPlan, "name" | "mac" | "userNetwork">[]): void {
     const { files, sockets } = this.#options;
-    const networks = nics.flatMap(({ name, userNetwork: plan }) => {
+    const networks = nics.flatMap(({ name, mac, userNetwork: plan }) => {
       if (plan === undefined) return [];
       const qemuSocket = join(sockets, plan.socket);
-      return [{ nic: name, plan, qemuSocket, programSocket: `${qemuSocket}.p` }];
+      return [{ nic: name, mac, plan, qemuSocket, programSocket: `${qemuSocket}.p` }];
     });
     if (networks.length === 0 || this.#wanted) return;
     this.#wanted = true;
