@@ -170,7 +170,9 @@ function renderAttachment(domain: DomainInterface): string {
     case "ethernet":
       return `target ${domain.target.dev}`;
     case "user":
-      return domain.netdev.type === "stream" ? `stream ${domain.netdev.socket}` : renderBuiltin(domain.netdev);
+      return domain.netdev.type === "stream"
+        ? `stream ${domain.netdev.socket}`
+        : renderBuiltin(domain.netdev);
     case "user-backend":
       return `${domain.backend} by libvirt, ${domain.attach}`;
   }

@@ -6,20 +6,21 @@ import { cidrIp, cidrPrefix } from "../../base/ip.ts";
 import { BRIDGE_MAC, type Mac } from "../../base/mac.ts";
 import type { PortForward, PortRange } from "../../domain/interface.ts";
 import { searchDomainsFor } from "../../plan/parts/search-domains.ts";
+import type { HostPorts } from "../../plan/plan.ts";
 import type { PasstSettings } from "./settings.ts";
 
 const NONE = "none";
 const OTHER_MAC = "02:00:00:00:00:01" as Mac;
 
 export function passtArguments(settings: PasstSettings, guest: Mac): readonly string[] {
-  const { nic, ipv4, ipv6, mtu, forwards } = settings;
+  const { nic, ipv4, ipv6, mtu } = settings;
   const { nameservers, searchDomains } = resolverOf(settings);
   return [
     "--foreground",
     // Its one client is the launcher's carrier: without it there is no guest.
     "--one-off",
     ...["--socket", "{socket}"],
-    ...["--interface", nic.names.podInterface],
+    ...["--interface", nic.vm.rootless?.link ?? nic.names.podInterface],
     ...(ipv6 === undefined ? ["--ipv4-only"] : ipv4 === undefined ? ["--ipv6-only"] : []),
     ...(ipv4 ? ["--address", cidrIp(ipv4.address), "--netmask", String(cidrPrefix(ipv4.address))] : []),
     ...(ipv6 ? ["--address", cidrIp(ipv6.address)] : []),
@@ -31,21 +32,24 @@ export function passtArguments(settings: PasstSettings, guest: Mac): readonly st
     "--no-map-gw",
     ...(nameservers.length > 0 ? nameservers : [NONE]).flatMap((ip) => ["--dns", ip]),
     ...["--search", searchDomains.length > 0 ? searchDomains.join(" ") : NONE],
-    ...["--tcp-ports", portSpec(forwards, "tcp")],
-    ...["--udp-ports", portSpec(forwards, "udp")],
+    ...portSpecs(settings, "tcp").flatMap((spec) => ["--tcp-ports", spec]),
+    ...portSpecs(settings, "udp").flatMap((spec) => ["--udp-ports", spec]),
   ];
 }
 
 export function passtWords(settings: PasstSettings, guest: Mac): readonly string[] {
-  const { nic, ipv4, ipv6, mtu, forwards } = settings;
+  const { nic, ipv4, ipv6, mtu } = settings;
   const { nameservers, searchDomains } = resolverOf(settings);
+  const { rootless } = nic.vm;
   return [
-    `sockets in the pod, as ${nic.names.podInterface} has them`,
+    rootless === undefined
+      ? `sockets in the pod, as ${nic.names.podInterface} has them`
+      : `the user's own sockets, as the host's ${rootless.link} has them`,
     ...[ipv4, ipv6].flatMap((one) => (one ? [`give ${one.address}  router ${one.gateway}`] : [])),
     `mtu ${mtu}  router's mac ${gatewayMac(guest)}  pod's loopback out of reach`,
     `dns ${nameservers.join(", ") || NONE}  search ${searchDomains.join(", ") || NONE}`,
     ...(["tcp", "udp"] as const).map(
-      (protocol) => `inbound ${protocol} ${portSpec(forwards, protocol).replaceAll(",", ", ")}`,
+      (protocol) => `inbound ${protocol} ${portSpecs(settings, protocol).join(" ").replaceAll(",", ", ")}`,
     ),
   ];
 }
@@ -61,6 +65,25 @@ function resolverOf({ nic, ipv4, ipv6 }: PasstSettings) {
     nameservers: nameservers.filter((ip) => (ip.includes(":") ? ipv6 : ipv4) !== undefined),
     searchDomains: searchDomainsFor(searchDomains, nic.vm.subdomain),
   };
+}
+
+/** One for each address that is listened on; without a pod, `127.0.0.1/8080:80`. */
+function portSpecs(
+  { forwards, hostPorts }: PasstSettings,
+  protocol: PortForward["protocol"],
+): readonly string[] {
+  if (hostPorts === undefined) return [portSpec(forwards, protocol)];
+  const own = hostPorts.filter((one) => one.protocol === protocol);
+  const places = [...new Set(own.map(({ listen }) => listen))];
+  if (places.length === 0) return [NONE];
+  return places.map((place) => {
+    const specs = own.filter(({ listen }) => listen === place).map(mappedSpec);
+    return `${place === "*" ? "" : `${place}/`}${specs.join(",")}`;
+  });
+}
+
+function mappedSpec({ host, start, end }: HostPorts): string {
+  return `${rangeSpec({ start: host, end: host + end - start })}:${rangeSpec({ start, end })}`;
 }
 
 /** `80,8000-8010,~8005`; exclusions alone mean all others. */

@@ -20,6 +20,7 @@ import type { HostFeatures, UserNetworkWay } from "../../plan/host-features.ts";
 import { missingFamilies, noPodAddress } from "../../plan/parts/behind-pod.ts";
 import { domainNic, queuesOf } from "../../plan/parts/domain-interface.ts";
 import { guestMac } from "../../plan/parts/guest-mac.ts";
+import { hostPortNotes, hostPortsOf, listenersOf, reportRootless } from "../../plan/parts/host-ports.ts";
 import { openPorts } from "../../plan/parts/inbound.ts";
 import { pathMtu } from "../../plan/parts/path-mtu.ts";
 import type { NicPlan, UserNetworkPlan } from "../../plan/plan.ts";
@@ -31,6 +32,9 @@ import type { PasstSettings } from "./settings.ts";
 const PROGRAM = "passt";
 /** passt itself, the process that carries frames to it, and the sockets of all ports (KubeVirt asks for 250). */
 const MEMORY_MIB = { some: 128, all: 384 } as const;
+
+/** All but ephemeral ports, TCP and UDP: some 75,000 sockets with one family. Generous, for the kernel's own use. */
+const FILES_FOR_ALL = 80_000;
 
 export const passt: Binding = {
   bindingName: "passt",
@@ -60,17 +64,26 @@ export const passt: Binding = {
 };
 
 function planPasst(nic: NicContext): Result<NicPlan> {
-  const [way] = waysOf(nic.vm.features);
+  const { rootless } = nic.vm;
+  // By libvirt, ports of the host cannot lead to others of the guest.
+  const way = waysOf(nic.vm.features).find((one) => rootless === undefined || one === "stream");
   if (way === undefined) return failed(noProgram(nic));
   const addresses = passtAddresses(nic);
   const found = [addresses.ipv4, addresses.ipv6].filter((one) => one !== undefined);
   if (found.length === 0) return failed(noPodAddress(nic, "share with the guest"));
+  const ports = openPorts(nic);
+  const needed = FILES_FOR_ALL * found.length;
+  const all = ports.ports === "all" && rootless === undefined;
+  if (all && nic.vm.features.openFiles < needed) return failed(tooFewFiles(nic, needed));
+  const hostPorts = rootless && hostPortsOf(nic, rootless, ports.ports);
+  if (hostPorts?.ok === false) return hostPorts;
   const own = guestMac(nic);
   const settings: PasstSettings = {
     nic,
     ...addresses,
     mtu: pathMtu(nic),
-    forwards: forwardsOf(openPorts(nic)),
+    forwards: forwardsOf(ports),
+    ...(hostPorts && { hostPorts: hostPorts.value }),
   };
   const socket = `${PROGRAM}-${nic.names.podInterface}.sock`;
   const ips = found.map(({ address }) => cidrIp(address));
@@ -78,18 +91,21 @@ function planPasst(nic: NicContext): Result<NicPlan> {
     name: nic.interface.name,
     bindingName: passt.bindingName,
     podInterface: nic.names.podInterface,
-    addresses: { pod: ips, guest: ips },
+    addresses: { pod: rootless ? listenersOf(rootless, hostPorts?.value) : ips, guest: ips },
     ...own,
     links: [],
-    sysctls: [
-      // Echo without a raw socket, and ports below 1024, for the pod's unprivileged user (KubeVirt does the same).
-      { key: "net/ipv4/ping_group_range", value: `${nic.vm.runtimeUid} ${nic.vm.runtimeUid}` },
-      { key: "net/ipv4/ip_unprivileged_port_start", value: "0" },
-    ],
+    sysctls: rootless
+      ? []
+      : [
+          // Echo without a raw socket, and ports below 1024, for the pod's unprivileged user (KubeVirt does the same).
+          { key: "net/ipv4/ping_group_range", value: `${nic.vm.runtimeUid} ${nic.vm.runtimeUid}` },
+          { key: "net/ipv4/ip_unprivileged_port_start", value: "0" },
+        ],
     nft: [],
     services: [],
     domain: domainOf(way, settings, own.mac, socket),
     ...(way === "stream" && { userNetwork: programOf(settings, own.mac, socket) }),
+    ...(hostPorts && { hostPorts: hostPorts.value }),
     guestLink: nic.names.podInterface,
     notes: notes(settings, way),
   });
@@ -137,6 +153,7 @@ function notes({ nic, ipv4, ipv6 }: PasstSettings, way: UserNetworkWay): readonl
       );
   }
   if (queuesOf(nic) > 1) text.push("one queue: passt has no more");
+  text.push(...hostPortNotes(nic, openPorts(nic)));
   text.push(WAYS[way]);
   return text;
 }
@@ -158,8 +175,20 @@ function noProgram(nic: NicContext): Problem {
   };
 }
 
+function tooFewFiles(nic: NicContext, needed: number): Problem {
+  return {
+    code: "PT-PASST-2",
+    severity: "error",
+    reason: "FieldValueInvalid",
+    field: nic.field,
+    message: `interface ${nic.interface.name} is to be reached on every port: passt needs ${needed} open files for that, and ${nic.vm.features.openFiles} are allowed`,
+    hint: "declare the ports, or raise the daemon's limit (LimitNOFILE of the systemd unit, `ulimit -Hn`)",
+  };
+}
+
 /** Pod and guest have the same addresses; what else the guest has is nobody's business but its own. */
 function report(plan: NicPlan, seen: NicEvidence): readonly LabelledAddress[] {
+  if (plan.hostPorts !== undefined) return reportRootless(plan, seen);
   const shared = plan.addresses.pod.map((ip): LabelledAddress => ({ ip, owner: "pod", source: "cni" }));
   const own = seen.agentAddresses.filter((ip) => isGlobalUnicast(ip) && !plan.addresses.pod.includes(ip));
   return [...shared, ...own.map((ip): LabelledAddress => ({ ip, owner: "guest", source: "guest-agent" }))];

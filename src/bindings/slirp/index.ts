@@ -1,3 +1,12 @@
+/**
+ * slirp: QEMU's own user network, a TCP/IP stack inside QEMU that makes sockets of the guest's packets.
+ *
+ *   guest 10.0.2.15 ── QEMU ( libslirp 10.0.2.2, resolver 10.0.2.3 ) ──( sockets )── eth0, the pod's address
+ *
+ * KubeVirt dropped it in v1.3; it is kept for manifests that still ask for it. Declared ports are forwarded one by
+ * one; what is not declared is closed. Slower than passt, no inbound IPv6, and the guest reaches the pod's own
+ * loopback at 10.0.2.2, which QEMU offers no way to close.
+ */
 import {
   type Cidr,
   cidrIp,
@@ -45,7 +54,8 @@ export const slirp: Binding = {
     layer2: false,
     podStack: true,
     ipv4Inbound: true,
-    rootless: true,
+    // Its guests reach the loopback of whoever runs QEMU: a pod's is empty, the host's is not.
+    rootless: false,
   },
   lacking: ({ builtinUserNetwork }) =>
     builtinUserNetwork ? undefined : "this QEMU was built without its user network (libslirp)",

@@ -7,9 +7,7 @@ import type { NicContext } from "../binding.ts";
 import { declaredIntervals, type PortInterval } from "./port-intervals.ts";
 
 /** Envoy's own ports in an Istio sidecar (KubeVirt `pkg/network/istio/ports.go`). */
-const ISTIO_PORTS: readonly number[] = [
-  15000, 15001, 15004, 15006, 15008, 15009, 15020, 15021, 15053, 15090,
-];
+const ISTIO_PORTS: readonly number[] = [15000, 15001, 15004, 15006, 15008, 15009, 15020, 15021, 15053, 15090];
 
 export interface OpenPorts {
   readonly ports: "all" | readonly PortInterval[];
