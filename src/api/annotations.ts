@@ -11,14 +11,17 @@ export const MACVLAN_MODE_ANNOTATION = "podtap.io/macvlan-mode";
 export const MACVLAN_MODES = ["bridge", "private", "vepa", "passthru"] as const;
 /** A guest on a host's interface and that host hear each other: a change of the host's own network. */
 export const HOST_ACCESS_ANNOTATION = "podtap.io/host-access";
+/** Without root: `8080:80, [::1]:5353:53/udp`; which port of the host leads to a declared one of the guest. */
+export const HOST_PORTS_ANNOTATION = "podtap.io/host-ports";
 const PREFIX = "podtap.io/";
 
 /** Annotation to its values; null where any text will do. */
-const KNOWN: ReadonlyMap<string, readonly string[]> = new Map<string, readonly string[]>([
+const KNOWN: ReadonlyMap<string, readonly string[] | null> = new Map<string, readonly string[] | null>([
   [INBOUND_ANNOTATION, ["declared", "all"]],
   [DHCP_ANNOTATION, ["podtap", "external"]],
   [MACVLAN_MODE_ANNOTATION, MACVLAN_MODES],
   [HOST_ACCESS_ANNOTATION, ["true", "false"]],
+  [HOST_PORTS_ANNOTATION, null],
 ]);
 
 /** What may reach a guest that declares no port. */
@@ -45,7 +48,7 @@ export function checkAnnotations(
         const hint = near === undefined ? `Known: ${[...KNOWN.keys()].join(", ")}.` : `Did you mean ${near}?`;
         return [warningAt({ code: "PT-MAN-18", at, reason: "FieldValueNotSupported", message, hint })];
       }
-      if (values.includes(value)) return [];
+      if (values === null || values.includes(value)) return [];
       const message = `${key} cannot be ${JSON.stringify(value)}`;
       return [errorAt({ code: "PT-MAN-19", at, message, hint: `Write ${values.join(" or ")}.` })];
     });

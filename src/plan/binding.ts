@@ -82,6 +82,17 @@ export interface VmFacts {
   /** How inbound traffic without declared ports is treated, when no annotation says. */
   readonly inbound: "declared" | "all";
   readonly features: HostFeatures;
+  /** There is no pod, and nobody has any right: `--rootless`. */
+  readonly rootless?: RootlessFacts;
+}
+
+/** The pod NIC of a NicContext is then this link of the host's under the name that it would have in a pod. */
+export interface RootlessFacts {
+  readonly link: string;
+  /** Where ports are listened on that no annotation speaks of. */
+  readonly listen: Ip;
+  /** net.ipv4.ip_unprivileged_port_start. */
+  readonly firstPort: number;
 }
 
 /** The pod's resolver, as the sandbox wrote it into resolv.conf. */

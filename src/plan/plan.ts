@@ -173,6 +173,17 @@ export interface NicAddresses {
   readonly guest: readonly Ip[];
 }
 
+/** Ports of the host that lead to ports of a guest; `listen` is an address of the host, or `*` for all of them. */
+export interface HostPorts {
+  readonly protocol: "tcp" | "udp";
+  readonly listen: Ip | "*";
+  /** The first; as many follow as the guest's have. */
+  readonly host: number;
+  /** The guest's, inclusive. */
+  readonly start: number;
+  readonly end: number;
+}
+
 export interface NicPlan {
   readonly name: string;
   readonly bindingName: string;
@@ -188,6 +199,8 @@ export interface NicPlan {
   readonly domain: DomainInterface;
   readonly userNetwork?: UserNetworkPlan;
   readonly hostLink?: HostLinkPlan;
+  /** Where there is no pod: the guest is reached by these alone. */
+  readonly hostPorts?: readonly HostPorts[];
   /** The link at whose carrier and counters the guest is seen. */
   readonly guestLink: string;
   /** Choices made because of the host or the manifest, for people: "no IPv6: the pod has none". */

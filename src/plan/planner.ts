@@ -15,6 +15,7 @@ import type {
   NicContext,
   NicSpec,
   Resolver,
+  RootlessFacts,
   VmFacts,
 } from "./binding.ts";
 import type { HostFeatures } from "./host-features.ts";
@@ -29,6 +30,7 @@ export interface HostFacts {
   /** What is in the way of this host's pods, for the plan's notes. */
   readonly notes?: readonly string[];
   readonly inbound: VmFacts["inbound"];
+  readonly rootless?: RootlessFacts;
 }
 
 export interface PlanInput {
@@ -168,6 +170,7 @@ function vmFacts({ vmi, host, queues }: PlanInput): VmFacts {
     migrationTransport: status?.migrationTransport ?? "Unix",
     inbound: host.inbound,
     features: host.features,
+    ...(host.rootless && { rootless: host.rootless }),
   };
 }
 
