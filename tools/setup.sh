@@ -7,7 +7,7 @@ cd "$(dirname "$0")/.."
 packages=(
   # running VMs
   catatonit libvirt-daemon libvirt-daemon-driver-qemu libvirt0 libvirt-clients qemu-system-x86 qemu-utils
-  containernetworking-plugins libnftables1 nftables iproute2 xorriso skopeo openssh-client util-linux
+  containernetworking-plugins libnftables1 nftables iproute2 xorriso skopeo openssh-client util-linux passt
   # building guests and testing with real clients
   mtools syslinux syslinux-common zstd lz4 cpio udhcpc isc-dhcp-client dhcpcd tcpdump sockperf qperf iperf3
   kea-admin ndisc6 libxml2-utils sshpass curl socat iputils-ping
