@@ -12,7 +12,7 @@ import { eventually } from "./netns.ts";
 const DEADLINE_MS = 30_000;
 let commands = 0;
 
-/** Runs a line of shell in the guest of this VM; its output, when it ended well. */
+/** Runs a line of shell in the guest of this VM; its output, when it ended well. One at a time: there is one terminal. */
 export async function inGuest(vm: string, command: string): Promise<string> {
   commands += 1;
   const mark = `@@${process.pid}.${commands}`;
@@ -21,10 +21,15 @@ export async function inGuest(vm: string, command: string): Promise<string> {
   socket.setEncoding("latin1").on("data", (chunk: string) => {
     text += chunk;
   });
-  // The kernel's terminal takes 4,095 characters a line; the shell takes a line at once only when it waits for one.
-  socket.write(`\n echo '@@''${mark.slice(2)}'; ${command}; echo '@@''${mark.slice(2)}' $?\n`);
   try {
-    const pattern = new RegExp(`^${mark}\r?\n([\\s\\S]*)^${mark} (\\d+)`, "m");
+    // Also of the past, which is replayed. What is typed before anybody listens is lost in part.
+    await eventually(
+      `a shell in the guest of ${vm}`,
+      () => /^root@.*# /m.test(text) || undefined,
+      DEADLINE_MS,
+    );
+    socket.write(`\n echo '@@''${mark.slice(2)}'; ${command}; echo '@@''${mark.slice(2)}' $?\n`);
+    const pattern = new RegExp(`${mark}\r?\n([\\s\\S]*?)${mark} (\\d+)\r?\n`);
     const [, out = "", code] = await eventually(
       `the guest of ${vm}: ${command}`,
       () => {
