@@ -167,6 +167,15 @@ export interface VmiInterfaceStatus {
   /** podtap's own: both addresses, labelled. */
   readonly addresses?: readonly LabelledAddress[];
   readonly binding?: string;
+  /** Without root, what the guest is reached by; each as many ports as from `start` to `end`. */
+  readonly hostPorts?: readonly {
+    readonly protocol: "tcp" | "udp";
+    /** An address of the host's, or `*`. */
+    readonly listen: string;
+    readonly host: number;
+    readonly start: number;
+    readonly end: number;
+  }[];
 }
 
 export type VmiPhase =

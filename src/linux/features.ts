@@ -34,8 +34,8 @@ export function probeFeatures(): HostFeatures {
   return { ...probeKernel(), ...findPrograms() };
 }
 
-/** What a distribution's programs can do, of those that are here. */
-function findPrograms(): ProgramFeatures {
+/** What a distribution's programs can do, of those that are here. Needs no right. */
+export function findPrograms(): ProgramFeatures {
   const { builtinUserNetwork, userNetworks } = TYPICAL_FEATURES;
   const found = userNetworks.filter(({ program }) =>
     BIN.some((folder) => existsSync(`${folder}/${program}`)),

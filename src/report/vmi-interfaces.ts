@@ -93,6 +93,7 @@ function ofPlan(
     linkState: nic.domain.linkState ?? "up",
     addresses,
     binding: nic.bindingName,
+    ...(nic.hostPorts && { hostPorts: nic.hostPorts }),
   };
 }
 

@@ -40,6 +40,7 @@ export async function runCli(
     environment: {},
     signal,
     verbose: false,
+    rootless: false,
     now: () => Date.now(),
   };
   const program = buildProgram(

@@ -4,6 +4,8 @@ import type { Terminal } from "./terminal.ts";
 
 export interface Context {
   readonly paths: Paths;
+  /** The daemon is this user's own. */
+  readonly rootless: boolean;
   readonly terminal: Terminal;
   readonly environment: Readonly<Record<string, string | undefined>>;
   /** Aborted by the first Ctrl-C or SIGTERM; a second one ends the process. */

@@ -25,7 +25,7 @@ export const DAEMON_FLAGS = ["--max-semi-space-size=1", "--disable-warning=Exper
 /** Returns once the daemon answers; starts one first when the socket is absent or refuses. */
 export async function ensureDaemon(context: Context): Promise<void> {
   if (await isReady(context.paths.socket)) return;
-  refuseWithoutRoot(context);
+  if (!context.rootless) refuseWithoutRoot(context);
   const log = join(context.paths.run, "node.log");
   const child = launch(context, log);
   await waitUntilReady(context, child, log);
@@ -44,7 +44,7 @@ function refuseWithoutRoot({ paths }: Context): void {
   throw new PodtapError({
     code: "PT-ENV-2",
     message: `no podtap daemon listens on ${paths.socket}, and starting one needs root`,
-    hint: "run this with sudo, or ask root to start 'podtap node'",
+    hint: "run this with sudo, ask root to start 'podtap node', or add --rootless for VMs of your own",
   });
 }
 
@@ -53,7 +53,7 @@ interface Launched {
   failure: Error | undefined;
 }
 
-function launch({ paths, environment }: Context, log: string): Launched {
+function launch({ paths, rootless, environment }: Context, log: string): Launched {
   const program = programFile("node");
   if (!existsSync(program)) {
     throw new PodtapError({
@@ -62,16 +62,20 @@ function launch({ paths, environment }: Context, log: string): Launched {
       hint: "run 'make setup' in the checkout",
     });
   }
-  mkdirSync(paths.run, { recursive: true, mode: 0o755 });
+  mkdirSync(paths.run, { recursive: true, mode: rootless ? 0o700 : 0o755 });
   const output = openSync(log, "a", 0o600);
   const state: Launched = { exit: undefined, failure: undefined };
   try {
-    const child = spawn(process.execPath, [...DAEMON_FLAGS, program, "--auto"], {
-      detached: true,
-      cwd: "/",
-      env: { ...environment },
-      stdio: ["ignore", output, output],
-    });
+    const child = spawn(
+      process.execPath,
+      [...DAEMON_FLAGS, program, "--auto", ...(rootless ? ["--rootless"] : [])],
+      {
+        detached: true,
+        cwd: "/",
+        env: { ...environment },
+        stdio: ["ignore", output, output],
+      },
+    );
     child.once("error", (failure) => {
       state.failure = failure;
     });
@@ -158,7 +162,7 @@ function notAllowed(socketPath: string, cause: Error): PodtapError {
   return new PodtapError({
     code: "PT-ENV-4",
     message: `no permission to open ${socketPath}`,
-    hint: "run this with sudo; who may use the daemon is root's choice",
+    hint: "run this with sudo, or with --rootless for VMs of your own; who may use the daemon is root's choice",
     cause,
   });
 }

@@ -1,6 +1,6 @@
 /** Entry of the command line: parses, runs one command, turns what happens into an exit code. */
 import { type Command, CommanderError } from "commander";
-import { pathsFrom } from "../paths.ts";
+import { pathsFrom, rootlessPaths } from "../paths.ts";
 import type { Context } from "./context.ts";
 import { EXIT, type ExitCode, exitCodeOf, failureAsJson, renderFailure } from "./failure.ts";
 import { buildProgram } from "./program.ts";
@@ -15,8 +15,10 @@ async function main(words: readonly string[]): Promise<ExitCode> {
   let active: Command | undefined;
   const program = buildProgram(
     async (work) => {
+      const rootless = isRootless(program);
       const context: Context = {
-        paths: pathsFrom(process.env),
+        paths: rootless ? rootlessPaths(process.env, process.geteuid?.() ?? 0) : pathsFrom(process.env),
+        rootless,
         terminal,
         environment: process.env,
         signal,
@@ -44,6 +46,10 @@ async function main(words: readonly string[]): Promise<ExitCode> {
 
 function isVerbose(program: Command): boolean {
   return program.opts()["verbose"] === true;
+}
+
+function isRootless(program: Command): boolean {
+  return program.opts()["rootless"] === true || process.env["PODTAP_ROOTLESS"] === "1";
 }
 
 /** The first Ctrl-C lets the command finish what must be finished; the second does not wait. */

@@ -10,13 +10,13 @@ export interface NodeOptions {
   readonly cniConfDir?: string;
 }
 
-export async function runNode(_context: Context, options: NodeOptions): Promise<ExitCode> {
+export async function runNode({ rootless }: Context, options: NodeOptions): Promise<ExitCode> {
   const program = programFile("node");
-  if (process.geteuid?.() !== 0) {
+  if (!rootless && process.geteuid?.() !== 0) {
     throw new PodtapError({
       code: "PT-ENV-2",
       message: "the podtap daemon makes network namespaces and taps, which needs root",
-      hint: "run this with sudo",
+      hint: "run this with sudo, or with --rootless",
     });
   }
   if (!existsSync(program)) {
@@ -28,6 +28,7 @@ export async function runNode(_context: Context, options: NodeOptions): Promise<
   }
   const node = process.execPath;
   const words = [
+    ...(rootless ? ["--rootless"] : []),
     ...(options.config === undefined ? [] : ["--config", options.config]),
     ...(options.cniConfDir === undefined ? [] : ["--cni-conf-dir", options.cniConfDir]),
   ];

@@ -2,10 +2,12 @@
  * `describe`: one object for people. Generic like kubectl's for custom kinds, with two things said first that
  * users look for: a VMI's NICs, every address with whose it is and who says so, and what happened (Events).
  */
+
 import type { KubeObject } from "../../api/object.ts";
 import type { Vmi, VmiInterfaceStatus, VmiStatus } from "../../api/types.ts";
 import type { KubeEvent } from "../../cluster/event-recorder.ts";
 import { ageOf } from "../../cluster/local/human-duration.ts";
+import { hostPortText } from "../../plan/parts/host-ports.ts";
 import { columnWidths, padRow, visible, visibleLines } from "./output-text.ts";
 
 type Line = string;
@@ -77,7 +79,7 @@ function describeInterface(nic: VmiInterfaceStatus, nad: string | undefined): re
   );
   return [
     `${visible(nic.name ?? "(not in the manifest)")}:`,
-    ...indent(field([...known, ["Addresses", addresses(nic)]])),
+    ...indent(field([...known, ["Addresses", addresses(nic)], ...hostPorts(nic)])),
   ];
 }
 
@@ -88,6 +90,14 @@ function addresses(nic: VmiInterfaceStatus): readonly string[] {
   const rows = labelled.map(({ ip, owner, source }) => [ip, owner, `(from ${SOURCES[source] ?? source})`]);
   const widths = columnWidths(rows, GAP);
   return rows.map((row) => padRow(row, widths));
+}
+
+/** Where the guest is reached by nothing else. */
+function hostPorts({
+  hostPorts: ports,
+}: VmiInterfaceStatus): readonly (readonly [string, readonly string[]])[] {
+  if (ports === undefined) return [];
+  return [["Host ports", ports.length === 0 ? ["<none>"] : ports.map(hostPortText)]];
 }
 
 const SOURCES: Readonly<Record<string, string>> = {

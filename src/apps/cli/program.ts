@@ -16,6 +16,7 @@ export function buildProgram(run: Run, output: Output): Command {
     .description("Runs virtual machines from KubeVirt manifests on this machine, wired into pod networks.")
     .version(VERSION, "--version", "print this program's version")
     .option("-v, --verbose", "say more when something fails")
+    .option("--rootless", "VMs of your own, without root: a daemon of this user's (or PODTAP_ROOTLESS=1)")
     .helpCommand("help [command]", "show how a command is used")
     .configureHelp({ showGlobalOptions: false })
     .exitOverride()

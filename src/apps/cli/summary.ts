@@ -1,5 +1,6 @@
 /** What `up` says at its end: how the VM runs, where it is reached, what to type next. Pure. */
 import type { InterfaceSpec, Service, ServicePort, Vmi, VmiInterfaceStatus } from "../../api/types.ts";
+import { hostPortText } from "../../plan/parts/host-ports.ts";
 import { formatElapsed } from "./terminal.ts";
 
 export interface SummaryInput {
@@ -46,13 +47,17 @@ function nicRows(nic: VmiInterfaceStatus, spec: InterfaceSpec | undefined): read
   const label = `nic ${nic.name ?? nic.interfaceName ?? "?"}`;
   return [
     [label, [nic.binding, nic.mac].filter((fact) => fact !== undefined).join("  ")],
-    ["", `pod    ${pod.join("  ") || "no address yet"}   (dial this)`],
+    ["", `${nic.hostPorts ? "host " : "pod  "}  ${pod.join("  ") || "no address yet"}   (dial this)`],
     ...(guest.length > 0 ? [["", `guest  ${guest.join("  ")}   (inside the VM)`] as const] : []),
-    ...(spec === undefined ? [] : [["", `ports  ${portsOf(spec)}`] as const]),
+    ...(spec === undefined ? [] : [["", `ports  ${portsOf(spec, nic.hostPorts)}`] as const]),
   ];
 }
 
-function portsOf({ ports = [], portRanges = [] }: InterfaceSpec): string {
+function portsOf(
+  { ports = [], portRanges = [] }: InterfaceSpec,
+  hostPorts: VmiInterfaceStatus["hostPorts"],
+): string {
+  if (hostPorts !== undefined) return hostPorts.map(hostPortText).join(", ") || "none declared";
   const shown = [
     ...ports.map(({ name, port, protocol }) => `${port}/${protocol ?? "TCP"}${name ? ` ${name}` : ""}`),
     ...portRanges.map(

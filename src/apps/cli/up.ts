@@ -236,9 +236,9 @@ export function parseOverrides(list: readonly string[]): Readonly<Record<string,
 }
 
 /** What to type to call this program again, as the user called it. */
-export function programName({ environment }: Context): string {
-  const called = environment["PODTAP_ARGV0"];
-  if (called === undefined) return "podtap";
+export function programName({ environment, rootless }: Context): string {
+  const called = environment["PODTAP_ARGV0"] ?? "podtap";
   const onPath = (environment["PATH"] ?? "").split(delimiter).includes(dirname(called));
-  return onPath ? basename(called) : called;
+  const flag = rootless && environment["PODTAP_ROOTLESS"] !== "1" ? " --rootless" : "";
+  return `${onPath ? basename(called) : called}${flag}`;
 }

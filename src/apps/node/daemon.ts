@@ -17,22 +17,20 @@ import { PODS, SERVICES, VIRTUAL_MACHINES, VMIS } from "../../cluster/port.ts";
 import type { Accelerator } from "../../domain/devices.ts";
 import { peerCredentials } from "../../linux/tcp-socket.ts";
 import type { HostFeatures } from "../../plan/host-features.ts";
-import { warmCapabilities } from "../../vm/warm-capabilities.ts";
 import type { Paths } from "../paths.ts";
 import { VERSION } from "../version.ts";
 import { chooseAccelerator } from "./accelerator.ts";
-import { serviceAddresses, validation } from "./admission.ts";
+import { validation } from "./admission.ts";
 import type { NodeConfig } from "./config.ts";
 import { diskKeeper } from "./disk-keeper.ts";
-import { type HostNetwork, openHostNetwork } from "./host-network.ts";
+import type { Ground } from "./ground.ts";
 import { findLeftovers } from "./leftovers.ts";
 import { errorFields, type Log } from "./log.ts";
-import { Machine } from "./machine.ts";
 import { podMemoryBytes } from "./memory.ts";
-import { startNodeNet } from "./net.ts";
-import { podNetworks } from "./pod-networks.ts";
+import { openRootGround } from "./root-ground.ts";
+import { openRootlessGround } from "./rootless-ground.ts";
 import { nodeRoutes } from "./routes.ts";
-import { serviceController } from "./service-controller.ts";
+import { LAUNCHER_UID } from "./sandbox-files.ts";
 import { settingsFrom } from "./settings.ts";
 import { trimWhenIdle } from "./trim-when-idle.ts";
 
@@ -40,6 +38,8 @@ export interface DaemonOptions {
   readonly paths: Paths;
   readonly config: NodeConfig;
   readonly log: Log;
+  /** As an ordinary user, without pods. */
+  readonly rootless: boolean;
   /** End when there has been no pod for a while. */
   readonly idleExit: boolean;
 }
@@ -62,7 +62,13 @@ const timers: ControllerEnvironment["timers"] = {
   },
 };
 
-export async function startDaemon({ paths, config, log, idleExit }: DaemonOptions): Promise<Daemon> {
+export async function startDaemon({
+  paths,
+  config,
+  log,
+  rootless,
+  idleExit,
+}: DaemonOptions): Promise<Daemon> {
   mkdirSync(paths.run, { recursive: true, mode: 0o755 });
   mkdirSync(paths.netns, { recursive: true, mode: 0o755 });
   // Searchable, so that a launcher reaches its own disks; what lies in it has modes of its own.
@@ -72,38 +78,30 @@ export async function startDaemon({ paths, config, log, idleExit }: DaemonOption
   const settings = settingsFrom(config);
   const clock = { now: () => Date.now() };
   const store = new Store({ path: paths.store });
-  const net = startNodeNet();
   const known = [...store.all()].some(({ object }) => object.kind === "Pod");
-  const host = await openHostNetwork(net, paths, config, known);
+  const openGround = rootless ? openRootlessGround : openRootGround;
+  const first = await openGround({ paths, config, known });
   const cluster: LocalCluster = new LocalCluster({
     store,
     clock,
     ids: { uid: randomUUID, suffix },
-    admission: [
-      validation(settings),
-      serviceAddresses({ ranges: host.ranges.services, taken: () => takenAddresses(cluster) }),
-    ],
+    admission: [validation(settings), ...first.admission(() => takenAddresses(cluster))],
   });
   const accelerator = memoised(() => chooseAccelerator(config, paths));
-  // Not waited for: a VM that comes first only starts 1.5 s later.
   const abort = new AbortController();
-  const warming = warmCapabilities(paths.libvirtCache, {
-    scratch: join(paths.run, "capabilities"),
-    signal: abort.signal,
-  }).catch((thrown) => {
-    if (!abort.signal.aborted) log.warn(errorFields(thrown), "no warm capabilities");
-  });
   const overrides = imageOverrides(paths, config);
-  const machine = new Machine({
-    paths,
-    config,
-    net,
-    host,
-    networks: podNetworks({ paths, config, host, cluster }),
+  const ground = first.with({
+    cluster,
     accelerator,
-    disks: diskKeeper({ cluster, paths, overrides: overrides.read }),
+    disks: diskKeeper({
+      cluster,
+      paths,
+      overrides: overrides.read,
+      ...(!rootless && { owner: LAUNCHER_UID }),
+    }),
     warn: (what, thrown) => log.warn(errorFields(thrown), what),
   });
+  const { machine } = ground;
   const effective = (vmi: Vmi): Vmi => ({ ...vmi, spec: effectiveVmiSpec(vmi.spec, settings) });
   const environment: ControllerEnvironment = {
     cluster,
@@ -117,7 +115,7 @@ export async function startDaemon({ paths, config, log, idleExit }: DaemonOption
     if (dryRun) return { removed: leftovers };
     for (const { name } of leftovers) await machine.dismantle({ id: name });
     // A daemon that was killed after its last pod still owes the host this.
-    if ((await cluster.list(PODS)).length === 0) await host.release();
+    if ((await cluster.list(PODS)).length === 0) await ground.release();
     return { removed: leftovers };
   };
   await clean(false).catch((thrown) => log.error(errorFields(thrown), "leftovers of an earlier daemon"));
@@ -127,7 +125,7 @@ export async function startDaemon({ paths, config, log, idleExit }: DaemonOption
     vmController(environment),
     vmiController(environment, { memoryOf: (vmi) => memoryMiB(effective(vmi), accelerator.now()) }),
     pods,
-    serviceController(environment, net, host),
+    ...ground.controllers(environment),
   ];
   const running = controllers.map((controller) => runController(controller, environment, abort.signal));
   const { promise: ended, resolve: end } = Promise.withResolvers<void>();
@@ -141,11 +139,10 @@ export async function startDaemon({ paths, config, log, idleExit }: DaemonOption
     access: { uids: config.allowedUids, gids: config.allowedGids },
     routes: nodeRoutes({
       cluster,
-      machine,
-      net,
+      ground,
       paths,
       effective,
-      info: async () => info(config, host, await accelerator(), await machine.features()),
+      info: async () => info(config, ground, await accelerator(), await machine.features()),
       gc: clean,
       shutdown: async (ifIdle) => {
         if (ifIdle && !idleExit) return false;
@@ -158,9 +155,9 @@ export async function startDaemon({ paths, config, log, idleExit }: DaemonOption
     }),
     onError: (thrown, request) => log.error({ request, ...errorFields(thrown) }, "request failed"),
   });
-  log.info({ socket: paths.socket, version: VERSION, pods: host.ranges.pods }, "ready");
+  log.info({ socket: paths.socket, version: VERSION, network: ground.network }, "ready");
   // Ahead of the first VM; what fails here fails there again, and is told there.
-  void Promise.allSettled([accelerator(), machine.features(), net.call("warmUp", {})]);
+  void Promise.allSettled([accelerator(), machine.features(), ground.warmUp()]);
 
   let stopping = false;
   const stop = async (why: string): Promise<void> => {
@@ -171,10 +168,10 @@ export async function startDaemon({ paths, config, log, idleExit }: DaemonOption
     endTrimming();
     abort.abort();
     await api.close();
-    await Promise.allSettled([...running, pods.letGo(), warming]);
+    await Promise.allSettled([...running, pods.letGo()]);
     if (await isIdle(cluster))
-      await host.release().catch((thrown) => log.warn(errorFields(thrown), "host network"));
-    await net.close();
+      await ground.release().catch((thrown) => log.warn(errorFields(thrown), "host network"));
+    await ground.close();
     store.close();
     end();
   };
@@ -197,24 +194,14 @@ async function isIdle(cluster: LocalCluster): Promise<boolean> {
   return pods.length + vmis.length === 0 && vms.every((vm) => vm.metadata.deletionTimestamp === undefined);
 }
 
-function info(
-  config: NodeConfig,
-  host: HostNetwork,
-  accelerator: Accelerator,
-  features: HostFeatures,
-): object {
+function info(config: NodeConfig, ground: Ground, accelerator: Accelerator, features: HostFeatures): object {
   return {
     version: VERSION,
     pid: process.pid,
     node: process.version,
     accelerator,
     features,
-    network: {
-      pods: host.podRanges,
-      services: host.serviceRanges,
-      cni: host.network().name,
-      bridge: host.bridge,
-    },
+    network: ground.network,
     config,
   };
 }

@@ -4,7 +4,6 @@ import { type Cluster, CONFIG_MAPS, SECRETS } from "../../cluster/port.ts";
 import { type PreparedDisks, prepareDisks } from "../../vm/disks/prepare-disks.ts";
 import { ImageStore } from "../../vm/images/image-store.ts";
 import type { Paths } from "../paths.ts";
-import { LAUNCHER_UID } from "./sandbox-files.ts";
 
 export interface DiskKeeper {
   prepare(
@@ -18,18 +17,20 @@ export interface DiskKeeper {
 export interface DiskKeeperOptions {
   readonly cluster: Cluster;
   readonly paths: Paths;
+  /** User and group that disks are made for; absent where everything is one user's. */
+  readonly owner?: number;
   /** Image reference to what stands in for it. */
   overrides(): Readonly<Record<string, string>>;
 }
 
-export function diskKeeper({ cluster, paths, overrides }: DiskKeeperOptions): DiskKeeper {
+export function diskKeeper({ cluster, paths, owner, overrides }: DiskKeeperOptions): DiskKeeper {
   const imageStore = new ImageStore({
     root: paths.images,
     overrides,
     layouts: paths.layouts,
     // Who may use the socket is as good as root on this machine.
     localReferences: true,
-    gid: LAUNCHER_UID,
+    ...(owner !== undefined && { gid: owner }),
   });
   return {
     prepare: (vmi, folder, progress, signal) => {
@@ -38,7 +39,7 @@ export function diskKeeper({ cluster, paths, overrides }: DiskKeeperOptions): Di
         vmi,
         imageStore,
         stateDir: folder,
-        ownerUid: LAUNCHER_UID,
+        ...(owner !== undefined && { ownerUid: owner }),
         progress,
         signal,
         lookups: {

@@ -5,7 +5,7 @@ import type { Pod } from "../../api/types.ts";
 import { identityOf } from "../../cluster/local/pods/pod-runner.ts";
 import { type Cluster, PODS } from "../../cluster/port.ts";
 import type { Paths } from "../paths.ts";
-import type { Machine } from "./machine.ts";
+import type { NodeMachine } from "./ground.ts";
 
 export interface Leftover {
   readonly kind: "pod";
@@ -17,7 +17,7 @@ const POD_ID = /^[0-9a-f]{12}$/;
 
 export async function findLeftovers(
   cluster: Cluster,
-  machine: Machine,
+  machine: NodeMachine,
   paths: Paths,
 ): Promise<readonly Leftover[]> {
   const seen = [

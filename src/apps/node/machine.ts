@@ -15,20 +15,19 @@ import type { GuestState, PodIdentity, PodMachine } from "../../cluster/local/po
 import { podResolver, renderResolvConf } from "../../cluster/local/pods/resolver.ts";
 import type { Accelerator } from "../../domain/devices.ts";
 import { showMacvtaps } from "../../linux/sandbox/macvtap-nodes.ts";
-import { isRunning, killUntilGone } from "../../linux/sandbox/processes.ts";
 import { adoptSandbox, createSandbox, destroySandbox, spawnInSandbox } from "../../linux/sandbox/sandbox.ts";
-import type { SandboxExit, SandboxProcess } from "../../linux/sandbox/types.ts";
+import type { SandboxProcess } from "../../linux/sandbox/types.ts";
 import type { NetworkAttachment } from "../../plan/binding.ts";
 import type { HostFeatures } from "../../plan/host-features.ts";
 import type { Plan } from "../../plan/plan.ts";
 import type { PreparedDisks } from "../../vm/disks/prepare-disks.ts";
 import type { LaunchSpec } from "../../vm/launch-spec.ts";
-import { type LauncherClient, launcherClient } from "../../vm/launcher-client.ts";
-import { lastLines } from "../../vm/log-tail.ts";
+import type { LauncherClient } from "../../vm/launcher-client.ts";
 import type { Paths } from "../paths.ts";
 import type { NodeConfig } from "./config.ts";
 import type { DiskKeeper } from "./disk-keeper.ts";
 import { HOST_NETNS, type HostNetwork } from "./host-network.ts";
+import { Launchers, launcherCommand } from "./launchers.ts";
 import { podMemoryBytes } from "./memory.ts";
 import type { NodeNet } from "./net.ts";
 import type { WireRequest } from "./net-worker.ts";
@@ -54,11 +53,6 @@ export interface MachineOptions {
   warn(what: string, thrown: unknown): void;
 }
 
-/** How often in a row a launcher that dies under a running guest is started again before the guest is given up. */
-const RESPAWNS_MAX = 3;
-/** A launcher that lived this long did not die of its start. */
-const HEALTHY_MS = 60_000;
-const LAUNCHER_UP_MS = 15_000;
 /** A new address is checked for at most two seconds (RFC 4862, 5.4: a random delay, then one probe). */
 const GATEWAYS_MS = 2_500;
 
@@ -66,11 +60,20 @@ export class Machine implements PodMachine {
   readonly #options: MachineOptions;
   #features: Promise<HostFeatures> | undefined;
   readonly #prepared = new Map<string, PreparedDisks>();
-  /** Those that this daemon spawned, by pod. */
-  readonly #launchers = new Map<string, SandboxProcess>();
+  readonly #launchers: Launchers;
 
   constructor(options: MachineOptions) {
     this.#options = options;
+    const { paths, warn } = options;
+    this.#launchers = new Launchers({
+      paths,
+      warn,
+      alive: (pod) => {
+        const stored = readRecord(podFolders(paths, pod.id));
+        return stored !== undefined && adoptSandbox(stored.sandbox) !== undefined ? stored : undefined;
+      },
+      spawn: (pod) => this.#spawnLauncher(pod, this.storedPlan(pod)?.nics.length ?? 0),
+    });
   }
 
   async startSandbox(pod: PodIdentity, vmi: Vmi): Promise<void> {
@@ -92,7 +95,7 @@ export class Machine implements PodMachine {
       gid: LAUNCHER_UID,
     });
     writeRecord(folders, { pod, sandbox });
-    await this.#spawnLauncher(pod, nicCount(vmi));
+    this.#launchers.spawned(pod, await this.#spawnLauncher(pod, nicCount(vmi)));
   }
 
   async attachNetworks(pod: PodIdentity, vmi: Vmi): Promise<readonly AttachedNetwork[]> {
@@ -186,7 +189,7 @@ export class Machine implements PodMachine {
     }
     const accelerator = await this.#options.accelerator();
     const spec: LaunchSpec = { vmi, plan, accelerator, ...prepared };
-    await this.#whenUp(pod, signal);
+    await this.#launchers.whenUp(pod, signal);
     this.#showMacvtaps(pod, plan);
     await this.launcher(pod).start(spec, signal);
     this.#prepared.delete(pod.id);
@@ -197,41 +200,16 @@ export class Machine implements PodMachine {
     return accelerator;
   }
 
-  /** A launcher that dies is started again: the guest runs on, and the new one takes it over. */
-  async *watchGuest(pod: PodIdentity, signal: AbortSignal): AsyncGenerator<GuestState> {
-    let respawns = 0;
-    for (;;) {
-      const since = performance.now();
-      let ended = false;
-      try {
-        for await (const state of this.launcher(pod).watch(signal)) {
-          ended = isOver(state);
-          yield state;
-        }
-      } catch (thrown) {
-        if (!signal.aborted) this.#options.warn(`watching pod ${pod.name}`, thrown);
-      }
-      if (ended || signal.aborted) return;
-      respawns = performance.now() - since > HEALTHY_MS ? 1 : respawns + 1;
-      if (respawns > RESPAWNS_MAX || !(await this.#respawn(pod, signal))) return;
-    }
+  watchGuest(pod: PodIdentity, signal: AbortSignal): AsyncGenerator<GuestState> {
+    return this.#launchers.watch(pod, signal);
   }
 
   async stopGuest(pod: PodIdentity, graceSeconds: number, signal: AbortSignal): Promise<void> {
-    const client = this.launcher(pod);
-    // A launcher that is gone has no guest to ask; the sandbox is taken down next.
-    const state = await client.status().catch(() => undefined);
-    if (state !== undefined) await client.shutdown(graceSeconds, signal);
+    await this.#launchers.stop(pod, graceSeconds, signal);
   }
 
   async adopt(pod: PodIdentity, signal: AbortSignal): Promise<boolean> {
-    const folders = podFolders(this.#options.paths, pod.id);
-    const stored = readRecord(folders);
-    if (stored === undefined || adoptSandbox(stored.sandbox) === undefined) return false;
-    const state = await this.launcher(pod)
-      .status()
-      .catch(() => undefined);
-    return state !== undefined || (await this.#respawn(pod, signal));
+    return await this.#launchers.adopt(pod, signal);
   }
 
   storedPlan(pod: PodIdentity): ReturnType<PodMachine["storedPlan"]> {
@@ -250,7 +228,7 @@ export class Machine implements PodMachine {
       }
     };
     this.#prepared.delete(pod.id);
-    this.#launchers.delete(pod.id);
+    this.#launchers.forget(pod);
     const record = readRecord(folders);
     // One after the other: whatever is in the pod's network is killed, which a plugin at work there would be too.
     await attempt(() => destroySandbox({ ...record?.sandbox, podId: pod.id, netnsPath: folders.netns }));
@@ -298,7 +276,7 @@ export class Machine implements PodMachine {
   }
 
   launcher(pod: Pick<PodIdentity, "id">): LauncherClient {
-    return launcherClient(podFolders(this.#options.paths, pod.id).launcherSocket);
+    return this.#launchers.of(pod);
   }
 
   /** Taps are opened by name, macvtaps by a device node of their own. */
@@ -313,25 +291,7 @@ export class Machine implements PodMachine {
     );
   }
 
-  async #respawn(pod: PodIdentity, signal: AbortSignal): Promise<boolean> {
-    const stored = readRecord(podFolders(this.#options.paths, pod.id));
-    if (stored === undefined || adoptSandbox(stored.sandbox) === undefined) return false;
-    try {
-      const { launcher } = stored;
-      // One that hangs must not wake up beside its successor.
-      if (launcher !== undefined)
-        await killUntilGone(() => (isRunning(launcher) ? [launcher.pid] : []), 5_000, "the launcher");
-      const nics = this.storedPlan(pod)?.nics.length ?? 0;
-      await this.#spawnLauncher(pod, nics);
-      await this.#whenUp(pod, signal);
-      return true;
-    } catch (thrown) {
-      this.#options.warn(`starting the launcher of ${pod.name} again`, thrown);
-      return false;
-    }
-  }
-
-  async #spawnLauncher(pod: PodIdentity, nics: number): Promise<void> {
+  async #spawnLauncher(pod: PodIdentity, nics: number): Promise<SandboxProcess> {
     const { net, paths } = this.#options;
     const folders = podFolders(paths, pod.id);
     const stored = readRecord(folders);
@@ -347,71 +307,19 @@ export class Machine implements PodMachine {
     try {
       for (let i = 0; i < nics; i++) fds.push(await net.openPacketSocket(folders.netns));
       const launcher = spawnInSandbox(stored.sandbox, {
-        argv: [
-          process.execPath,
-          ...LAUNCHER_FLAGS,
-          launcherProgram(),
-          "--dir",
-          folders.run,
-          "--libvirt-cache",
-          paths.libvirtCache,
-        ],
+        argv: launcherCommand(folders.run, paths.libvirtCache),
         env: { HOME: folders.run, PATH: "/usr/sbin:/usr/bin:/sbin:/bin" },
         uid: LAUNCHER_UID,
         gid: LAUNCHER_UID,
         fds,
         logFile: folders.launcherLog,
       });
-      this.#launchers.set(pod.id, launcher);
       writeRecord(folders, { ...stored, launcher: { pid: launcher.pid, startTime: launcher.startTime } });
+      return launcher;
     } finally {
       for (const fd of fds) closeSync(fd);
     }
   }
-
-  /** Until it answers; not longer than it lives. */
-  async #whenUp(pod: PodIdentity, signal: AbortSignal): Promise<void> {
-    const client = this.launcher(pod);
-    const deadline = performance.now() + LAUNCHER_UP_MS;
-    let exit: SandboxExit | undefined;
-    void this.#launchers.get(pod.id)?.exit.then((how) => {
-      exit = how;
-    });
-    for (;;) {
-      signal.throwIfAborted();
-      try {
-        await client.status();
-        return;
-      } catch (thrown) {
-        if (exit !== undefined) throw this.#launcherEnded(pod, exit);
-        if (performance.now() > deadline) throw thrown;
-      }
-      await new Promise((resolve) => setTimeout(resolve, 5));
-    }
-  }
-
-  #launcherEnded(pod: PodIdentity, { code, signal }: SandboxExit): PodtapError {
-    const said = lastLines(podFolders(this.#options.paths, pod.id).launcherLog, 5);
-    return new PodtapError({
-      code: "PT-NODE-8",
-      message: `the launcher of pod ${pod.name} ended at once (${signal ?? `status ${code}`})${said === "" ? "" : `: ${said}`}`,
-      hint: "its last words tell why; was podtap built completely (`make setup`)?",
-      retry: "soon",
-      blame: "host",
-    });
-  }
-}
-
-/** A launcher is small and long-lived: little young space, no JIT'd code worth a large heap. */
-const LAUNCHER_FLAGS = [
-  "--max-semi-space-size=1",
-  "--max-old-space-size=64",
-  "--disable-warning=ExperimentalWarning",
-];
-
-/** Bundled beside this program as dist/launcher.js. */
-function launcherProgram(): string {
-  return join(dirname(fileURLToPath(import.meta.url)), "launcher.js");
 }
 
 /** Node, podtap's programs and the one native module they load. */
@@ -423,8 +331,4 @@ function programFolders(): readonly string[] {
 
 function nicCount(vmi: Vmi): number {
   return vmi.spec.domain.devices.interfaces?.length ?? 0;
-}
-
-function isOver({ phase }: GuestState): boolean {
-  return phase === "shutdown" || phase === "crashed" || phase === "failed";
 }

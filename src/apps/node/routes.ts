@@ -3,30 +3,23 @@
  * paths, `/podtap/v1/…`.
  */
 import { createReadStream, existsSync, readFileSync, statSync } from "node:fs";
-import { connect, Socket } from "node:net";
-
+import { connect, type Socket } from "node:net";
 import { pipeline } from "node:stream/promises";
 import type { Pod, Vmi } from "../../api/types.ts";
-import type { Ip } from "../../base/ip.ts";
-import { registry } from "../../bindings/index.ts";
 import { ApiError, badRequest, notFound } from "../../cluster/api-error.ts";
 import type { ApiRoute, Exchange, RouteHandler, StreamRequest } from "../../cluster/local/exchange.ts";
 import type { PodIdentity } from "../../cluster/local/pods/machine.ts";
 import { identityOf } from "../../cluster/local/pods/pod-runner.ts";
 import { type Cluster, PODS, VMIS } from "../../cluster/port.ts";
 import { domainName } from "../../domain/domain.ts";
-import type { Plan } from "../../plan/plan.ts";
 import { launcherFiles } from "../../vm/launcher-files.ts";
 import type { Paths } from "../paths.ts";
-import { HOST_NETNS } from "./host-network.ts";
-import type { Machine } from "./machine.ts";
-import type { NodeNet } from "./net.ts";
+import type { Ground } from "./ground.ts";
 import { podFolders } from "./sandbox-files.ts";
 
 export interface RouteOptions {
   readonly cluster: Cluster;
-  readonly machine: Machine;
-  readonly net: NodeNet;
+  readonly ground: Ground;
   readonly paths: Paths;
   effective(vmi: Vmi): Vmi;
   info(): Promise<object>;
@@ -110,7 +103,7 @@ function vmiRoute(
   };
 }
 
-function kubevirtHandlers({ machine, net, paths }: RouteOptions): Readonly<Record<string, VmiHandler>> {
+function kubevirtHandlers({ ground, paths }: RouteOptions): Readonly<Record<string, VmiHandler>> {
   return {
     console: ({ pod }) => ({
       stream: (request) => joinStreams(request, connect(podFolders(paths, pod.id).consoleSocket)),
@@ -120,82 +113,51 @@ function kubevirtHandlers({ machine, net, paths }: RouteOptions): Readonly<Recor
       if (!Number.isInteger(number) || number < 1 || number > 65535) return undefined;
       if (protocol !== "tcp") throw badRequest("only tcp is forwarded");
       return {
-        stream: async (request) => {
-          const plan = machine.storedPlan(pod);
-          const doors = plan === undefined ? [] : doorsOf(plan, podFolders(paths, pod.id).netns);
-          joinStreams(request, new Socket({ fd: await connectGuest(net, doors, number) }));
-        },
+        stream: async (request) => joinStreams(request, await dial(ground, pod, number)),
       };
     },
   };
 }
 
-interface Door {
-  readonly netns: string;
-  readonly ip: Ip;
-}
-
-/**
- * Where the guest answers. Behind the pod's translation that is inside the pod, where no declared port stands in
- * between; a guest with addresses of its own is dialled from the host, for its pod has no network any more; and
- * one behind a program is where the program listens.
- */
-function doorsOf({ nics }: Plan, podNetns: string): readonly Door[] {
-  return nics.flatMap((nic) => {
-    const traits = registry.all.find(({ bindingName }) => bindingName === nic.bindingName)?.traits;
-    if (traits?.path === "user-space") return nic.addresses.pod.map((ip) => ({ netns: HOST_NETNS, ip }));
-    const netns = traits?.podAddress === "natted" ? podNetns : HOST_NETNS;
-    return nic.addresses.guest.map((ip) => ({ netns, ip }));
-  });
-}
-
-/** Tries the guest's doors in order. */
-async function connectGuest(net: NodeNet, doors: readonly Door[], port: number): Promise<number> {
-  let last: unknown;
-  for (const { netns, ip } of doors) {
-    try {
-      return await net.connectTcp(netns, ip, port);
-    } catch (thrown) {
-      last = thrown;
-    }
+async function dial(ground: Ground, pod: PodIdentity, port: number): Promise<Socket> {
+  try {
+    return await ground.dial(pod, port);
+  } catch (cause) {
+    const why = cause instanceof Error ? `: ${cause.message}` : "";
+    throw new ApiError(
+      502,
+      "ServiceUnavailable",
+      `the guest does not take connections to port ${port}${why}`,
+      {
+        hint: "does something listen there? `podtap console` shows the guest's own view",
+        cause,
+      },
+    );
   }
-  const why = last instanceof Error ? `: ${last.message}` : "";
-  throw new ApiError(502, "ServiceUnavailable", `the guest does not take connections to port ${port}${why}`, {
-    hint: "does something listen there? `podtap console` shows the guest's own view",
-    cause: last,
-  });
 }
 
 function podtapHandlers(options: RouteOptions): Readonly<Record<string, VmiHandler>> {
-  const { machine, net, paths } = options;
+  const { ground, paths } = options;
   return {
     plan: ({ vmi, pod }) => ({
       serve: async (exchange) => {
-        const request = await machine.wireRequest(pod, options.effective(vmi));
-        const preview = await net.call("previewPod", request);
+        const preview = await ground.preview(pod, options.effective(vmi));
         if (!preview.ok)
           throw new ApiError(422, "Invalid", preview.problems.map(({ message }) => message).join("; "), {
             ...(preview.problems[0]?.hint !== undefined && { hint: preview.problems[0].hint }),
           });
-        const { resolver, attachments } = request.input;
-        answer(exchange, { ...preview.value, resolver, attachments });
+        answer(exchange, preview.value);
       },
     }),
     domainxml: ({ pod }) => ({
       serve: async ({ response }) => {
-        const xml = await machine.launcher(pod).xml();
+        const xml = await ground.machine.launcher(pod).xml();
         response.writeHead(200, { "content-type": "application/xml" }).end(xml);
       },
     }),
     counters: ({ pod }) => ({
       serve: async (exchange) => {
-        const tables = machine.storedPlan(pod)?.nics.flatMap((nic) => nic.nft) ?? [];
-        const { netns } = podFolders(paths, pod.id);
-        const read = tables.map(async ({ family, name }) => ({
-          table: `${family} ${name}`,
-          counters: await net.call("readNftCounters", { netns, table: { family, name } }),
-        }));
-        answer(exchange, { tables: await Promise.all(read) });
+        answer(exchange, { tables: await ground.counters(pod) });
       },
     }),
     logs: ({ vmi, pod }) => ({

@@ -62,7 +62,8 @@ export function listenersOf(rootless: RootlessFacts, ports: readonly HostPorts[]
 }
 
 /** `127.0.0.1:8080 -> 80/TCP` */
-export function hostPortText({ listen, host, start, end, protocol }: HostPorts): string {
+export function hostPortText(ports: Omit<HostPorts, "listen"> & { readonly listen: string }): string {
+  const { listen, host, start, end, protocol } = ports;
   const place = listen.includes(":") ? `[${listen}]` : listen;
   const taken = formatInterval({ protocol, start: host, end: host + end - start });
   return `${place}:${taken} -> ${formatInterval({ protocol, start, end })}/${protocol.toUpperCase()}`;
