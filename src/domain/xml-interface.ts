@@ -12,10 +12,8 @@ export function interfaceElement(nic: DomainInterface): XmlElement {
     ...attachment(nic),
     element("model", { type: nic.model }),
     element("mac", { address: nic.mac }),
-    // libvirt takes an MTU where it could set it on the host, too; for the others it is an override.
-    nic.type === "ethernet" || (nic.type === "user-backend" && nic.attach === "vhost-user")
-      ? element("mtu", { size: nic.mtu })
-      : undefined,
+    // For the others libvirt would set it on a link of the host, which there is none of: it is an override.
+    nic.type === "ethernet" ? element("mtu", { size: nic.mtu }) : undefined,
     nic.bootOrder === undefined ? undefined : element("boot", { order: nic.bootOrder }),
     nic.linkState === undefined ? undefined : element("link", { state: nic.linkState }),
     element("alias", { name: nic.alias }),
@@ -45,7 +43,8 @@ function attachment(nic: DomainInterface): readonly XmlElement[] {
           element("ip", {
             address: cidrIp(address),
             family: familyOf(address) === 6 ? "ipv6" : "ipv4",
-            prefix: cidrPrefix(address),
+            // libvirt refuses one with IPv6, whose prefix the pod's link tells.
+            prefix: familyOf(address) === 4 ? cidrPrefix(address) : undefined,
           }),
         ),
         ...nic.forwards.map(forwardElement),

@@ -18,9 +18,7 @@ export function userNetworkElements(
   socketFolder: string,
 ): readonly XmlElement[] {
   const wanted = nics.filter((nic) => nic.type === "user");
-  const overridden = nics.filter(
-    (nic) => nic.type === "user" || (nic.type === "user-backend" && nic.attach === "stream"),
-  );
+  const overridden = nics.filter((nic) => nic.type !== "ethernet");
   if (overridden.length === 0) return [];
   const backends = wanted.flatMap((nic) => [
     element("qemu:arg", { value: "-netdev" }),
