@@ -47,7 +47,12 @@ export async function ssh(
     name: login.name,
     namespace: options.namespace,
     port: options.port,
-    podtap: [process.execPath, "--disable-warning=ExperimentalWarning", cliProgram()],
+    podtap: [
+      process.execPath,
+      "--disable-warning=ExperimentalWarning",
+      cliProgram(),
+      ...(context.rootless ? ["--rootless"] : []),
+    ],
     knownHosts: knownHostsFile(context, vmi.metadata.uid ?? login.name),
     ...(options.identityFile !== undefined && { identityFile: options.identityFile }),
     more: options.localSshOpts ?? [],

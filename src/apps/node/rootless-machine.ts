@@ -4,9 +4,9 @@
  * manifest wants beyond that was refused before (rootless-admission.ts).
  *
  * Theory of operation. Nothing ties the processes of a VM together: the launcher, its libvirtd, QEMU and the program
- * that is the network all lead sessions of their own, so that they outlive the daemon. All of them name the pod's run
- * folder, in their command line or as their HOME, and its id is in no other process; so they are found by looking
- * through the user's processes, after a crash too.
+ * that is the network all lead sessions of their own, so that they outlive the daemon. They name the pod's run folder,
+ * in their command line or as their HOME, and its id is in no other process; so they are found by looking through the
+ * user's processes, after a crash too. The one that carries frames writes its pid into that folder.
  */
 import { spawn } from "node:child_process";
 import {
@@ -32,7 +32,7 @@ import type { GuestState, PodIdentity, WiredPod } from "../../cluster/local/pods
 import { podResolver } from "../../cluster/local/pods/resolver.ts";
 import type { Accelerator } from "../../domain/devices.ts";
 import { findPrograms } from "../../linux/features.ts";
-import { killUntilGone, startTimeOf } from "../../linux/sandbox/processes.ts";
+import { isRunning, killUntilGone, startTimeOf } from "../../linux/sandbox/processes.ts";
 import type { SandboxProcess } from "../../linux/sandbox/types.ts";
 import type { HostFeatures } from "../../plan/host-features.ts";
 import type { Plan } from "../../plan/plan.ts";
@@ -41,6 +41,7 @@ import type { PreparedDisks } from "../../vm/disks/prepare-disks.ts";
 import type { LauncherClient } from "../../vm/launcher-client.ts";
 import { launcherFiles } from "../../vm/launcher-files.ts";
 import { copyCapabilities } from "../../vm/libvirt-files.ts";
+import { readJson, type UserNetworkState, userNetworkFiles } from "../../vm/user-network/files.ts";
 import type { Paths } from "../paths.ts";
 import type { GroundParts, NodeMachine } from "./ground.ts";
 import { Launchers, launcherCommand } from "./launchers.ts";
@@ -176,7 +177,11 @@ export class RootlessMachine implements NodeMachine {
     this.#prepared.delete(id);
     this.#launchers.forget({ id });
     // Also those that these start meanwhile.
-    await killUntilGone(() => processesOf(folders.run), KILL_DEADLINE_MS, `taking down pod ${id}`);
+    await killUntilGone(
+      () => [...processesOf(folders.run), ...carrierOf(folders)],
+      KILL_DEADLINE_MS,
+      `taking down pod ${id}`,
+    );
     removePodFolders(folders);
   }
 
@@ -268,7 +273,7 @@ function writeAtomically(path: string, text: string): void {
 }
 
 /** Those of this user that name the folder or something in it. */
-export function processesOf(folder: string): readonly number[] {
+function processesOf(folder: string): readonly number[] {
   const uid = process.getuid?.();
   return readdirSync("/proc")
     .map(Number)
@@ -285,6 +290,12 @@ export function processesOf(folder: string): readonly number[] {
         return false;
       }
     });
+}
+
+/** It has a title of its own in the place of a command line. */
+function carrierOf({ run }: PodFolders): readonly number[] {
+  const carrier = readJson<UserNetworkState>(userNetworkFiles(run).state);
+  return carrier !== undefined && isRunning(carrier) ? [carrier.pid] : [];
 }
 
 function words(pid: number, file: "cmdline" | "environ"): readonly string[] {
