@@ -18,6 +18,7 @@ import {
   withMatrix,
 } from "../support/matrix/document.ts";
 import { GUARANTEES, type Row, runMatrix, STACKS, type Subject } from "../support/matrix/run.ts";
+import { isOutOfReach, joinable } from "../support/matrix/user-network.ts";
 import { requires } from "../support/netns.ts";
 import { onPrivateHost } from "../support/private-host.ts";
 
@@ -32,13 +33,13 @@ const all: readonly Subject[] = registry.all.flatMap((binding) =>
   STACKS.map((stack) => ({ binding, stack })),
 );
 const words = (process.env["PODTAP_MATRIX"] ?? "").split(" ").filter(Boolean);
-const wanted = all.filter(({ binding, stack }) =>
-  words.every((word) => [binding.bindingName, stack].includes(word)),
-);
+const wanted = all
+  .filter(({ binding, stack }) => words.every((word) => [binding.bindingName, stack].includes(word)))
+  .filter(({ binding }) => !isOutOfReach(binding));
 
 describe("guarantees", needs, () => {
   const lacking = ({ binding }: Subject): string | undefined =>
-    needs.skip === false ? binding.lacking(hostFeatures()) : undefined;
+    needs.skip === false ? binding.lacking(joinable(hostFeatures())) : undefined;
   const documented = betweenMarks(readFileSync(PAGE, "utf8"));
   const judged = new Map<Subject, Partial<Row>>();
   let found: ReadonlyMap<Subject, Row>;

@@ -23,7 +23,7 @@ export async function askUdhcpcAndDhclient(machine: Machine, guest: Guest): Prom
   const { families } = machine.segment;
   const [v4, v6] = await Promise.all([
     families.includes("v4") ? udhcpc(guest) : undefined,
-    families.includes("v6") ? dhclient6(guest) : undefined,
+    families.includes("v6") ? askDhclient6(machine, guest) : undefined,
   ]);
   if (families.includes("v4") && v4 === undefined) throw new Unmet("udhcpc gets no lease");
   await hasAddresses(machine, guest);
@@ -62,6 +62,7 @@ export async function askDhclient(machine: Machine, guest: Guest): Promise<void>
   const codes = families.map(async (family) => {
     const files = ["-lf", join(folder, `leases${family}`), "-pf", join(folder, `pid${family}`)];
     if (family === "v6") await routed(guest, "v6");
+    if (family === "v6" && isStateless(machine)) return;
     const { code } = await guest.exec("dhclient", [family === "v6" ? "-6" : "-4", "-1", ...files, guest.nic]);
     if (code !== 0) throw new Unmet(`dhclient gets no ${NAMES[family]} lease`);
   });
@@ -69,22 +70,31 @@ export async function askDhclient(machine: Machine, guest: Guest): Promise<void>
   await hasAddresses(machine, guest);
 }
 
-async function dhclient6(guest: Guest): Promise<string> {
+/** The nameservers, by DHCPv6 or by router advertisement. */
+async function askDhclient6(machine: Machine, guest: Guest): Promise<string> {
   await routed(guest, "v6");
+  if (isStateless(machine)) {
+    const { stdout } = await guest.exec("rdisc6", ["-1", guest.nic]);
+    return /Recursive DNS server *: (\S+)/.exec(stdout)?.[1] ?? "";
+  }
   const hook = hookScript(guest.scope);
   const client = startClient(guest.scope, asPod(guest), "dhclient", "-6", "-1", "-sf", hook, guest.nic);
   const bound = await orUnmet("dhclient gets no IPv6 lease", () => client.event("BOUND6"));
   return bound.get("new_dhcp6_name_servers") ?? "";
 }
 
+/** The guest makes itself an IPv6 address of the router's prefix; there is no DHCPv6. */
+export function isStateless({ nic, segment }: Machine): boolean {
+  return segment.addressing === "ipam" && !nic.addresses.guest.some((ip) => isOf(ip, "v6"));
+}
+
 /** The addresses that it is to have, and a way out. */
 async function hasAddresses({ nic, segment }: Machine, guest: Guest): Promise<void> {
   for (const family of segment.families) {
     const expected = nic.addresses.guest.filter((ip) => isOf(ip, family));
-    const decided = segment.addressing === "ipam";
     await orUnmet(`no ${NAMES[family]} address`, () =>
-      decided
-        ? expected.length > 0 && expected.every((ip) => addressesOf(guest.path).includes(ip))
+      expected.length > 0
+        ? expected.every((ip) => addressesOf(guest.path).includes(ip))
         : globalAddresses(guest).some((ip) => isOf(ip, family)),
     );
     await routed(guest, family);

@@ -30,6 +30,7 @@ import { type NamespaceGuest, startNamespaceGuest } from "../namespace-guest.ts"
 import { eventually, type TestPod, testPod } from "../netns.ts";
 import type { Engine } from "./engine.ts";
 import type { Family, Segment } from "./segments.ts";
+import { joinable, type Medium, mediumOf } from "./user-network.ts";
 import { NotHere, Unmet } from "./verdict.ts";
 
 /** Where `ip netns` looks. */
@@ -82,6 +83,8 @@ export interface Machine {
   readonly pristine: object;
   /** The host's end of the pod NIC. */
   readonly hostLink: string;
+  /** Of a guest without a tap. */
+  readonly medium: Medium | undefined;
   readonly scope: Scope;
 }
 
@@ -131,7 +134,7 @@ export async function createMachine(bench: Bench, binding: Binding, segment: Seg
   const input: WireInput = {
     vmi: wanted,
     resolver: { nameservers: segment.families.map((family) => segment.router[family]), searchDomains: [] },
-    host: { ...HOST, features: hostFeatures() },
+    host: { ...HOST, features: joinable(hostFeatures()) },
     queues: 0,
     attachments: networks.attachments(identity, wanted),
   };
@@ -143,16 +146,20 @@ export async function createMachine(bench: Bench, binding: Binding, segment: Seg
   const result = bench.cni.resultOf(pod.name, PRIMARY_POD_INTERFACE);
   const hostLink =
     result?.interfaces.find(({ sandbox, name }) => !sandbox && name !== segment.bridge)?.name ?? "";
-  return { binding, segment, pod, stateDir, input, nic, pristine, hostLink, scope };
+  const medium = mediumOf(scope, pod, nic, input.resolver.nameservers);
+  return { binding, segment, pod, stateDir, input, nic, pristine, hostLink, medium, scope };
 }
 
 /** @param mtu of its NIC when it starts; default: as the domain says, which is what virtio tells a guest */
-export async function startGuest({ pod, nic, scope }: Machine, mtu = nic.domain.mtu): Promise<Guest> {
-  if (nic.domain.type !== "ethernet") throw new NotHere("needs QEMU: test/vm/bindings.test.ts");
+export async function startGuest({ pod, nic, medium, scope }: Machine, mtu = nic.domain.mtu): Promise<Guest> {
+  if (nic.domain.type !== "ethernet" && medium === undefined)
+    throw new NotHere("with QEMU only: test/vm/bindings.test.ts");
   const own = new Scope();
-  const guest = await startNamespaceGuest({ podNetns: pod.name, tap: nic.guestLink, mac: nic.mac, mtu });
+  const place = { podNetns: pod.name, tap: nic.guestLink, mac: nic.mac, mtu };
+  const guest = await startNamespaceGuest({ ...place, ...(medium && { socket: medium.socket }) });
   own.after(() => guest.stop());
   scope.after(() => own.end());
+  await medium?.join();
   return { ...guest, path: `/run/netns/${guest.netns}`, scope: own };
 }
 

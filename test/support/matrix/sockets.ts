@@ -36,6 +36,8 @@ const ASK = "?";
 const SWALLOW = "S";
 const POUR = "P";
 const REFUSALS: readonly number[] = [constants.errno.ECONNREFUSED, constants.errno.EHOSTUNREACH];
+/** Of a wish and its number. */
+const HEAD_MAX = 20;
 const SOCK_DGRAM = 2;
 const IPPROTO_TCP = 6;
 const TCP_MAXSEG = 2;
@@ -81,15 +83,15 @@ export async function transfer(
   );
   const connection = new Socket({ fd, readable: true, writable: true });
   if (way === "in") {
-    connection.end(`${POUR}${bytes}\n`);
+    connection.write(`${POUR}${bytes}\n`);
     let count = 0;
     await whole(connection, milliseconds, (data) => {
       count += data.length;
     });
     return { bytes: count, segment };
   }
-  connection.write(`${SWALLOW}\n`);
-  pour(connection, bytes);
+  connection.write(`${SWALLOW}${bytes}\n`);
+  pour(connection, bytes, () => undefined);
   let said = "";
   await whole(connection, milliseconds, (data) => {
     said += data.toString();
@@ -148,12 +150,18 @@ async function askTcp(netns: string, ip: Ip, port: number, milliseconds: number)
     throw thrown;
   }
   const connection = new Socket({ fd, readable: true, writable: true });
-  connection.end(ASK);
-  let said = "";
-  await whole(connection, milliseconds, (data) => {
-    said += data.toString();
-  }).catch(() => undefined);
-  return said === "" ? "silence" : said;
+  connection.write(ASK);
+  return new Promise((resolve) => {
+    const settle = (answer: Answer): void => {
+      clearTimeout(over);
+      connection.destroy();
+      resolve(answer);
+    };
+    const over = setTimeout(settle, milliseconds, "silence");
+    connection.once("data", (data: Buffer) => settle(data.toString()));
+    connection.once("error", () => settle("refused"));
+    connection.once("close", () => settle("silence"));
+  });
 }
 
 async function askUdp(netns: string, ip: Ip, port: number, milliseconds: number): Promise<Answer> {
@@ -168,9 +176,9 @@ function listenTcp(netns: string, label: string, port: number): () => void {
     connections.add(connection);
     connection.once("close", () => connections.delete(connection));
     connection.on("error", () => connection.destroy());
-    connection.once("data", (first) =>
-      serve(connection, first, `${label} ${plain(connection.remoteAddress ?? "")}`),
-    );
+    // Known no more when the connection is broken.
+    const asker = plain(connection.remoteAddress ?? "");
+    connection.once("data", (first) => serve(connection, first, `${label} ${asker}`));
   });
   // Without an address Node opens the socket at once, which is to say here.
   inNetns(netns, () => void server.listen({ port }));
@@ -182,28 +190,34 @@ function listenTcp(netns: string, label: string, port: number): () => void {
 
 function serve(connection: Socket, first: Buffer, name: string): void {
   const [wish] = first.toString("latin1", 0, 1);
-  if (wish === POUR) pour(connection, Number.parseInt(first.toString("latin1", 1), 10));
-  else if (wish === SWALLOW) swallow(connection, first);
+  const [head = ""] = first.toString("latin1", 0, HEAD_MAX).split("\n");
+  const bytes = Number.parseInt(head.slice(1), 10);
+  if (wish === POUR) pour(connection, bytes, () => connection.end());
+  else if (wish === SWALLOW) swallow(connection, first.length - head.length - 1, bytes);
   else connection.end(name);
 }
 
-function swallow(connection: Socket, first: Buffer): void {
-  let count = first.length - 2;
+/** Says how much it was when that is all there. */
+function swallow(connection: Socket, already: number, bytes: number): void {
+  let count = already;
   connection.on("data", (data: Buffer) => {
     count += data.length;
+    if (count >= bytes) connection.end(String(count));
   });
-  connection.once("end", () => connection.end(String(count)));
 }
 
-function pour(connection: Socket, bytes: number): void {
+function pour(connection: Socket, bytes: number, done: () => void): void {
   let left = bytes;
   const more = (): void => {
     while (left > 0) {
       const chunk = CHUNK.subarray(0, Math.min(left, CHUNK.length));
       left -= chunk.length;
-      if (!connection.write(chunk)) return void connection.once("drain", more);
+      if (!connection.write(chunk)) {
+        connection.once("drain", more);
+        return;
+      }
     }
-    connection.end();
+    done();
   };
   more();
 }

@@ -11,6 +11,9 @@ export interface Verdict {
   readonly broke?: Error;
 }
 
+/** Between notes. */
+const NEXT = "; ";
+
 export const YES: Verdict = { holds: "yes" };
 
 export function notApplicable(note: string): Verdict {
@@ -32,15 +35,18 @@ export class NotHere extends Error {}
 
 /** Collects what does not hold, so that a cell names all of it. */
 export class Findings {
-  readonly #unmet: string[] = [];
+  readonly #unmet = new Map<string, string | undefined>();
 
-  expect(holds: boolean, otherwise: string): void {
-    if (!holds) this.#unmet.push(otherwise);
+  /** @param detail what differs from run to run */
+  expect(holds: boolean, otherwise: string, detail?: string): void {
+    if (!holds) this.#unmet.set(otherwise, detail);
   }
 
   /** @throws Unmet */
   conclude(): void {
-    if (this.#unmet.length > 0) throw new Unmet([...new Set(this.#unmet)].join("; "));
+    if (this.#unmet.size === 0) return;
+    const details = [...this.#unmet.values()].filter((detail) => detail !== undefined);
+    throw new Unmet([...this.#unmet.keys()].join(NEXT), details.join(NEXT));
   }
 }
 
@@ -63,13 +69,22 @@ export async function verdictOf(check: () => unknown, note?: string): Promise<Ve
   }
 }
 
-/** Of a guarantee that was checked several times: the first that does not hold. */
-export function together(verdicts: readonly Verdict[]): Verdict {
-  return (
-    verdicts.find(({ broke }) => broke !== undefined) ??
-    verdicts.find(({ holds }) => holds === "no") ??
-    verdicts.find(({ note }) => note !== undefined) ??
-    verdicts[0] ??
-    notApplicable("was not checked")
+/** A guarantee that was checked in several cases: it holds in all of them, or the note says in which it does not. */
+export function together(found: readonly { readonly verdict: Verdict; readonly of?: string }[]): Verdict {
+  const verdicts = found.map(({ verdict }) => verdict);
+  const broken = verdicts.find(({ broke }) => broke !== undefined);
+  if (broken !== undefined) return broken;
+  const unmet = found.filter(({ verdict }) => verdict.holds === "no");
+  if (unmet.length === 0) return verdicts.find(({ note }) => note !== undefined) ?? verdicts[0] ?? YES;
+  const cases = new Map<string, readonly string[]>();
+  for (const { verdict, of } of unmet) {
+    for (const note of (verdict.note ?? "").split(NEXT)) {
+      cases.set(note, [...(cases.get(note) ?? []), ...(of === undefined ? [] : [of])]);
+    }
+  }
+  const notes = [...cases].map(([note, of]) =>
+    of.length === 0 || of.length === found.length ? note : `${of.join(" and ")}: ${note}`,
   );
+  const details = unmet.flatMap(({ verdict }) => verdict.detail ?? []);
+  return { holds: "no", note: notes.join(NEXT), ...(details.length > 0 && { detail: details.join(NEXT) }) };
 }
