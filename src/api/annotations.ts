@@ -13,6 +13,9 @@ export const MACVLAN_MODES = ["bridge", "private", "vepa", "passthru"] as const;
 export const HOST_ACCESS_ANNOTATION = "podtap.io/host-access";
 /** Without root: `8080:80, [::1]:5353:53/udp`; which port of the host leads to a declared one of the guest. */
 export const HOST_PORTS_ANNOTATION = "podtap.io/host-ports";
+/** How QEMU is joined to a program that is a NIC's network. */
+export const USER_NETWORK_ANNOTATION = "podtap.io/user-network";
+export const USER_NETWORK_WAYS = ["stream", "vhost-user", "backend"] as const;
 const PREFIX = "podtap.io/";
 
 /** Annotation to its values; null where any text will do. */
@@ -22,6 +25,7 @@ const KNOWN: ReadonlyMap<string, readonly string[] | null> = new Map<string, rea
   [MACVLAN_MODE_ANNOTATION, MACVLAN_MODES],
   [HOST_ACCESS_ANNOTATION, ["true", "false"]],
   [HOST_PORTS_ANNOTATION, null],
+  [USER_NETWORK_ANNOTATION, USER_NETWORK_WAYS],
 ]);
 
 /** What may reach a guest that declares no port. */

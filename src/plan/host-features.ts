@@ -1,4 +1,5 @@
 /** What the host's kernel and programs can do: kernels lack things, and a plan takes the best there is. JSON. */
+import type { USER_NETWORK_WAYS } from "../api/annotations.ts";
 import type { Classifier } from "./plan.ts";
 
 export interface HostFeatures extends KernelFeatures, ProgramFeatures {}
@@ -25,7 +26,7 @@ export interface ProgramFeatures {
 
 export interface UserNetworkProgram {
   readonly program: string;
-  /** How QEMU can be joined to it, best first. */
+  /** How QEMU can be joined to it; the first is taken where nobody says. */
   readonly ways: readonly UserNetworkWay[];
 }
 
@@ -34,7 +35,7 @@ export interface UserNetworkProgram {
  * - `backend`: by a stream of frames, and libvirt starts it;
  * - `stream`: the same, and the launcher starts it, which any libvirt and QEMU 7.2 can do.
  */
-export type UserNetworkWay = "vhost-user" | "backend" | "stream";
+export type UserNetworkWay = (typeof USER_NETWORK_WAYS)[number];
 
 /** What a distribution's kernel has: for plans that are made without a host to ask. */
 export const TYPICAL_FEATURES: HostFeatures = {

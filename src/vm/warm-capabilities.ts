@@ -21,10 +21,16 @@ import { promisify } from "node:util";
 import { messageOf, PodtapError } from "../base/errors.ts";
 import { TIED_TO_PARENT } from "../base/tied.ts";
 import { copyCapabilities, libvirtEnvironment, libvirtFiles, writeLibvirtFiles } from "./libvirt-files.ts";
+import { keepWays, LIBVIRT_WAYS, PROBED, throwAwayDomains } from "./user-network/libvirt-ways.ts";
 
 const LAUNCHER_UID = 107;
 const EMULATOR = "/usr/bin/qemu-system-x86_64";
-const JUDGED = [EMULATOR, "/usr/sbin/libvirtd", "/usr/lib/x86_64-linux-gnu/libvirt.so.0"];
+const JUDGED = [
+  EMULATOR,
+  "/usr/sbin/libvirtd",
+  "/usr/lib/x86_64-linux-gnu/libvirt.so.0",
+  `/usr/bin/${PROBED.program}`,
+];
 const STAMP = "stamp";
 const TIMEOUT_MS = 60_000;
 
@@ -34,6 +40,13 @@ const TIMEOUT_MS = 60_000;
  * libvirt waits 20 s for each QEMU it asked.
  */
 const SCRIPT = 'mount --bind "$1" /etc/passwd && shift && exec "$@"';
+
+/** Prints QEMU's network backends, and the files whose domains libvirt takes. Fixed text, too. */
+const QUESTIONS = `emulator=$1; shift
+virsh -q -c qemu:///session domcapabilities --emulatorbin "$emulator" --virttype qemu >/dev/null || exit 1
+"$emulator" -netdev help
+for file in "$@"; do virsh -q -c qemu:///session define "$file" >/dev/null 2>&1 && echo "$file"; done
+exit 0`;
 
 export interface WarmOptions {
   /**
@@ -60,19 +73,11 @@ export async function warmCapabilities(cacheDir: string, options: WarmOptions = 
     giveTo(LAUNCHER_UID, pod);
     const passwd = join(scratch, "passwd");
     writeFileSync(passwd, `root:x:0:0::/:/bin/false\nqemu:x:${LAUNCHER_UID}:${LAUNCHER_UID}::/:/bin/false\n`);
-    const virsh = [
-      "virsh",
-      "-c",
-      "qemu:///session",
-      "domcapabilities",
-      "--emulatorbin",
-      EMULATOR,
-      "--virttype",
-      "qemu",
-    ];
+    const domains = writeDomains(scratch);
+    const questions = ["sh", "-c", QUESTIONS, "sh", EMULATOR, ...Object.keys(domains)];
     const [setpriv, ...tied] = TIED_TO_PARENT;
-    const asking = ["sh", "-c", SCRIPT, "sh", passwd, ...UNPRIVILEGED, ...virsh];
-    await promisify(execFile)(setpriv, [...tied, "unshare", ...NAMESPACES, ...asking], {
+    const asking = ["sh", "-c", SCRIPT, "sh", passwd, ...UNPRIVILEGED, ...questions];
+    const { stdout } = await promisify(execFile)(setpriv, [...tied, "unshare", ...NAMESPACES, ...asking], {
       ...(options.signal && { signal: options.signal }),
       env: libvirtEnvironment(files),
       cwd: files.home,
@@ -81,6 +86,8 @@ export async function warmCapabilities(cacheDir: string, options: WarmOptions = 
     });
     mkdirSync(cacheDir, { recursive: true });
     copyCapabilities(files.capabilities, cacheDir);
+    const taken = stdout.split("\n").flatMap((line) => domains[line] ?? []);
+    keepWays(cacheDir, taken, stdout);
     for (const name of readdirSync(cacheDir)) chmodSync(join(cacheDir, name), 0o644);
     writeFileSync(join(cacheDir, STAMP), stamp);
     return true;
@@ -94,6 +101,18 @@ export async function warmCapabilities(cacheDir: string, options: WarmOptions = 
   } finally {
     rmSync(scratch, { recursive: true, force: true });
   }
+}
+
+/** By path, the way that its domain is for. */
+function writeDomains(scratch: string): Readonly<Record<string, (typeof LIBVIRT_WAYS)[number]>> {
+  const domains = throwAwayDomains();
+  return Object.fromEntries(
+    LIBVIRT_WAYS.map((way) => {
+      const path = join(scratch, `${way}.xml`);
+      writeFileSync(path, domains[way], { mode: 0o644 });
+      return [path, way];
+    }),
+  );
 }
 
 const NAMESPACES = ["--mount", "--pid", "--fork", "--kill-child", "--mount-proc"];

@@ -63,10 +63,15 @@ const cases: Readonly<Record<string, Case>> = {
     observed: observedPod(["10.244.1.1/24"]),
     resolver: { nameservers: [], searchDomains: [] },
   },
-  "passt/backend": { nic: { ...passt, ...ports }, features: ways("backend", "stream") },
+  "passt/backend": {
+    nic: { ...passt, ...ports },
+    features: ways("stream", "vhost-user", "backend"),
+    annotations: { "podtap.io/user-network": "backend" },
+  },
   "passt/vhost-user": {
     nic: { ...passt, ...ports, model: "virtio" },
-    features: ways("vhost-user", "backend", "stream"),
+    features: ways("stream", "vhost-user"),
+    annotations: { "podtap.io/user-network": "vhost-user" },
   },
   "slirp/dual-stack": { nic: { ...slirp, ...ports, model: "e1000" } },
   "slirp/ipv6-only": { nic: { ...slirp, ...ports }, observed: pod(["fd00:10:244:1::7/64"]) },
@@ -92,6 +97,8 @@ test("what cannot be is a problem with its reason", () => {
   };
   const nic = "spec.domain.devices.interfaces[0]";
   assert.equal(codeOf({ nic: passt, features: { userNetworks: [] } }), `PT-PASST-1 ${nic}`);
+  const vhost = { "podtap.io/user-network": "vhost-user" };
+  assert.match(codeOf({ nic: passt, annotations: vhost }), /^PT-PASST-3 metadata\.annotations/);
   const all = { "podtap.io/inbound": "all" };
   assert.equal(codeOf({ nic: passt, annotations: all, features: { openFiles: 1024 } }), `PT-PASST-2 ${nic}`);
   assert.equal(codeOf({ nic: passt, observed: pod(["fe80::1/64"]) }), `PT-PLAN-2 ${nic}`);

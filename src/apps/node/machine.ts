@@ -23,6 +23,7 @@ import type { Plan } from "../../plan/plan.ts";
 import type { PreparedDisks } from "../../vm/disks/prepare-disks.ts";
 import type { LaunchSpec } from "../../vm/launch-spec.ts";
 import type { LauncherClient } from "../../vm/launcher-client.ts";
+import { withWays } from "../../vm/user-network/libvirt-ways.ts";
 import type { Paths } from "../paths.ts";
 import type { NodeConfig } from "./config.ts";
 import type { DiskKeeper } from "./disk-keeper.ts";
@@ -125,13 +126,13 @@ export class Machine implements PodMachine {
     }
   }
 
-  /** Of this host's kernel; found out once. */
-  features(): Promise<HostFeatures> {
+  /** Of this host's kernel, found out once; and of its libvirt, as soon as that was asked. */
+  async features(): Promise<HostFeatures> {
     this.#features ??= this.#options.net.call("hostFeatures", {}).catch((thrown) => {
       this.#features = undefined;
       throw thrown;
     });
-    return this.#features;
+    return withWays(await this.#features, this.#options.paths.libvirtCache);
   }
 
   /** What phase 1 of this pod is given; also for looking at what it would change. */

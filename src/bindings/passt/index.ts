@@ -10,6 +10,8 @@
  * What comes in are the ports that passt listens on: the declared ones. What goes out is a connection of passt's.
  * IPv4 and IPv6 with TCP, UDP and echo, nothing else: no other EtherType, no broadcast, no multicast.
  */
+
+import { USER_NETWORK_ANNOTATION } from "../../api/annotations.ts";
 import type { LabelledAddress } from "../../api/types.ts";
 import { cidrIp, isGlobalUnicast } from "../../base/ip.ts";
 import type { Problem } from "../../base/problem.ts";
@@ -65,9 +67,12 @@ export const passt: Binding = {
 
 function planPasst(nic: NicContext): Result<NicPlan> {
   const { rootless } = nic.vm;
+  const ways = waysOf(nic.vm.features);
+  if (ways.length === 0) return failed(noProgram(nic));
   // By libvirt, ports of the host cannot lead to others of the guest.
-  const way = waysOf(nic.vm.features).find((one) => rootless === undefined || one === "stream");
-  if (way === undefined) return failed(noProgram(nic));
+  const wanted = rootless ? "stream" : (nic.annotations[USER_NETWORK_ANNOTATION] ?? ways[0]);
+  const way = ways.find((one) => one === wanted);
+  if (way === undefined) return failed(noSuchWay(nic, wanted ?? "", ways));
   const addresses = passtAddresses(nic);
   const found = [addresses.ipv4, addresses.ipv6].filter((one) => one !== undefined);
   if (found.length === 0) return failed(noPodAddress(nic, "share with the guest"));
@@ -158,9 +163,13 @@ function notes({ nic, ipv4, ipv6 }: PasstSettings, way: UserNetworkWay): readonl
   return text;
 }
 
+/** What libvirt has no words for. */
+const BY_LIBVIRT =
+  "MTU and DNS by DHCP are passt's own, the router's address leads to the pod's loopback, no status of it";
+
 const WAYS: Readonly<Record<UserNetworkWay, string>> = {
-  "vhost-user": "passt by libvirt over vhost-user: it shares the guest's memory",
-  backend: "passt by libvirt over a socket",
+  "vhost-user": `passt by libvirt over vhost-user: it shares the guest's memory; ${BY_LIBVIRT}`,
+  backend: `passt by libvirt over a socket; ${BY_LIBVIRT}`,
   stream: "passt by the launcher over a socket",
 };
 
@@ -172,6 +181,17 @@ function noProgram(nic: NicContext): Problem {
     field: nic.field,
     message: `interface ${nic.interface.name} needs passt, which this host does not have`,
     hint: "install it (`apt-get install passt`), or take `masquerade: {}`",
+  };
+}
+
+function noSuchWay(nic: NicContext, wanted: string, ways: readonly UserNetworkWay[]): Problem {
+  return {
+    code: "PT-PASST-3",
+    severity: "error",
+    reason: "FieldValueNotSupported",
+    field: `metadata.annotations[${USER_NETWORK_ANNOTATION}]`,
+    message: `interface ${nic.interface.name} cannot be joined to passt by ${wanted}: this host's libvirt was asked, and does not take it`,
+    hint: `there is: ${ways.join(", ")}`,
   };
 }
 
