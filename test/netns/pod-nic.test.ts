@@ -119,7 +119,9 @@ function shown(netns: string): string {
     // Those of the local table come some time after their addresses.
     show("-6", "route", "show"),
     show("neighbour", "show", "nud", "permanent"),
-  ].join("\n");
+  ]
+    .join("\n")
+    .replaceAll(" proto kernel_ll", ""); // Who gave a link-local address, as newer tools tell, is not given back.
 }
 
 function openNic(): ReturnType<OpenNic> {

@@ -79,13 +79,16 @@ export function connect(cable: Cable): void {
   }
 }
 
+/** How much longer to wait than on a real machine; the outer guest is an emulated one. */
+const PATIENCE = Number(process.env["PODTAP_TEST_PATIENCE"] ?? 1);
+
 /** Polls for a condition; the last reason it was not met is in the error. */
 export async function eventually<T>(
   what: string,
   probe: () => T | undefined | Promise<T | undefined>,
   milliseconds = 5000,
 ): Promise<T> {
-  const deadline = performance.now() + milliseconds;
+  const deadline = performance.now() + milliseconds * PATIENCE;
   let reason = "";
   for (;;) {
     try {
@@ -94,7 +97,8 @@ export async function eventually<T>(
     } catch (thrown) {
       reason = `: ${String(thrown)}`;
     }
-    if (performance.now() > deadline) throw new Error(`${what}: not within ${milliseconds} ms${reason}`);
+    if (performance.now() > deadline)
+      throw new Error(`${what}: not within ${milliseconds * PATIENCE} ms${reason}`);
     await new Promise((resolve) => setTimeout(resolve, 10));
   }
 }

@@ -16,9 +16,10 @@ cd "$(dirname "$0")/../.."
 export PATH="$PWD/node_modules/.bin:$PATH"
 say() { printf '%s\n' "outer: $*" >&2; }
 
-# What is neither a binding nor the kernel under one (containers, clients of DHCP, Services), and the matrix, which asks
-# again what each binding's own tests ask and takes eight minutes here. By name they are had.
-not_by_default='/(matrix|sandbox|services|api-access|guest-services|cni|namespace-guest|net-worker|netns|packet-socket)\.test\.ts$'
+# What is neither a binding nor the kernel under one (containers, clients of DHCP, Services), and what takes longest and
+# asks again what each binding's own tests ask: the matrix, and a NIC given back after a kill at each of its steps. By
+# name they are had.
+not_by_default='/(matrix|pod-nic|sandbox|services|api-access|guest-services|cni|namespace-guest|net-worker|netns|packet-socket)\.test\.ts$'
 shell= command= files=()
 case ${1:-} in
   --shell) shell=1 ;;
@@ -59,7 +60,7 @@ trap 'exit 143' TERM
 write_command() { # write_command GUEST
   if [ ${#files[@]} = 0 ]; then printf '%s\n' "$command"; return; fi
   printf 'export %s=%q\n' PODTAP_REQUIRE "${PODTAP_REQUIRE-all}" PODTAP_TEST_TIMEOUT "${PODTAP_TEST_TIMEOUT:-300000}" \
-    NODE_OPTIONS --import=/outer/tools/outer/plain-types.mjs PODTAP_TEST_CONCURRENCY 1 GUESTS "$guests"
+    NODE_OPTIONS --import=/outer/tools/outer/plain-types.mjs PODTAP_TEST_CONCURRENCY 1 PODTAP_TEST_PATIENCE 4 GUESTS "$guests"
   cat <<'SCRIPT'
 status=0
 while read -r file; do

@@ -7,6 +7,7 @@
  */
 import {
   copyFileSync,
+  existsSync,
   globSync,
   mkdirSync,
   readFileSync,
@@ -17,7 +18,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { stripTypeScriptTypes } from "node:module";
-import { dirname, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 
 const [outdir] = process.argv.slice(2);
 if (outdir === undefined) throw new Error("usage: strip.ts OUTDIR");
@@ -51,8 +52,13 @@ for (const entry of globSync("{src,test,bench,tools,examples,bin,deploy,docs}/**
 }
 
 // Compiled here: the guest has no compiler. (By URL, since tests are another TypeScript project.)
-const { relayProgram } = await import(new URL("../../test/support/relay.ts", import.meta.url).href);
-const relay: string = relayProgram();
+const programs = await import(new URL("../../test/support/relay.ts", import.meta.url).href);
 mkdirSync(join(outdir, ".cache"), { recursive: true });
-copyFileSync(relay, join(outdir, ".cache", relay.slice(relay.lastIndexOf("/") + 1)));
+for (const compiled of Object.values(programs) as (() => string)[]) {
+  const program = compiled();
+  const to = join(outdir, ".cache", basename(program));
+  if (existsSync(to)) continue;
+  copyFileSync(program, `${to}.half`);
+  renameSync(`${to}.half`, to);
+}
 mkdirSync(join(outdir, "node_modules"), { recursive: true });
