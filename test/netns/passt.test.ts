@@ -182,9 +182,11 @@ test("passt that is killed is back, says so, and the guest goes on", needs, asyn
     flood.kill("SIGKILL");
     assert.notEqual(now.pid, before.pid);
     assert.match(now.reason ?? "", /^was ended by SIGKILL/);
+    // A guest that asked for a neighbour while there was nobody to answer asks again a second later.
     await eventually(
       "in again",
       async () => (await ask(neighbour, POD.v4, "tcp", 22)) === `guest ${OTHER.v4}`,
+      15_000,
     );
     assert.equal(await ask(guest, OTHER.v6, "udp", 7000), `near ${POD.v6}`);
   }

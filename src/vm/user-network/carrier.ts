@@ -19,6 +19,7 @@ import { FrameCutter } from "./frame-cutter.ts";
 /** More than the windows of many connections; what a guest sends beyond is a flood. */
 const PROGRAM_BACKLOG_MAX = 4 * 1024 * 1024;
 const NO_IP = Uint8Array.of(0, 0, 0, 0);
+const SILENT_MS = 300;
 const QEMU_RETRY_MS = 20;
 const PROGRAM_RETRY_MS = 5;
 
@@ -64,13 +65,27 @@ export class Carrier {
       this.#program = socket;
       this.#fromProgram.reset();
       socket.write(introduction(this.#options.mac));
-      this.#options.changed("program", true);
+      this.#tellWhenServing(socket);
       socket.on("data", (chunk) => this.#toQemu(socket, chunk));
       socket.once("close", () => {
         if (this.#program === socket) this.#program = undefined;
         this.#options.changed("program", false);
       });
     });
+  }
+
+  /**
+   * A program takes connections before it looks at its ports, and loses what comes in between. That it serves shows in
+   * its first frame; one that has nothing to say gets a moment.
+   */
+  #tellWhenServing(socket: Socket): void {
+    const tell = (): void => {
+      clearTimeout(timer);
+      socket.off("data", tell);
+      if (this.#program === socket) this.#options.changed("program", true);
+    };
+    const timer = setTimeout(tell, SILENT_MS);
+    socket.on("data", tell);
   }
 
   close(): void {
