@@ -159,7 +159,11 @@ export async function startGuest({ pod, nic, medium, scope }: Machine, mtu = nic
   const guest = await startNamespaceGuest({ ...place, ...(medium && { socket: medium.socket }) });
   own.after(() => guest.stop());
   scope.after(() => own.end());
-  await medium?.join();
+  if (medium !== undefined) {
+    await medium.join();
+    // A real guest comes up behind a NIC that is joined; this one asked for routers before.
+    for (const state of ["down", "up"]) await guest.read("ip", "link", "set", guest.nic, state);
+  }
   return { ...guest, path: `/run/netns/${guest.netns}`, scope: own };
 }
 

@@ -81,7 +81,18 @@ function builtinMedium(
     netdev,
   }));
   const netdevs = [network, stream, ...ports].flatMap((one) => ["-netdev", JSON.stringify(one)]);
-  const qemu = [QEMU, "-M", "none", "-nodefaults", "-no-user-config", "-display", "none", ...netdevs];
+  const qemu = [
+    QEMU,
+    "-M",
+    "none",
+    "-nodefaults",
+    "-no-user-config",
+    "-display",
+    "none",
+    "-qmp",
+    "stdio",
+    ...netdevs,
+  ];
   const rights = [
     `--reuid=${UID}`,
     `--regid=${UID}`,
@@ -103,9 +114,12 @@ function builtinMedium(
   t.after(end);
   const start = async (): Promise<void> => {
     await end();
-    running = spawn("ip", ["netns", "exec", pod.name, "setpriv", ...rights, "--", ...qemu], {
-      stdio: "ignore",
+    const child = spawn("ip", ["netns", "exec", pod.name, "setpriv", ...rights, "--", ...qemu], {
+      stdio: ["ignore", "pipe", "ignore"],
     });
+    running = child;
+    // Its greeting (QMP) comes when its networks are joined.
+    await Promise.race([once(child.stdout, "data"), once(child, "exit")]);
   };
   // A QEMU that lost its guest does not look for the next one.
   return { socket, join: start, replace: () => Promise.resolve() };
