@@ -10,7 +10,7 @@ packages=(
   containernetworking-plugins libnftables1 nftables iproute2 xorriso skopeo openssh-client util-linux passt
   # building guests and testing with real clients
   mtools syslinux syslinux-common zstd lz4 cpio udhcpc isc-dhcp-client dhcpcd tcpdump sockperf qperf iperf3
-  kea-admin ndisc6 libxml2-utils sshpass curl socat iputils-ping
+  dnsmasq-base kea-admin ndisc6 libxml2-utils sshpass curl socat iputils-ping
   gcc libc6-dev binutils xz-utils busybox
   # building the outer guest (tools/outer)
   mmdebstrap e2fsprogs kmod

@@ -27,7 +27,7 @@ onPrivateHost(import.meta.filename);
 const PAGE = new URL("../../docs/bindings/README.md", import.meta.url);
 const STACK_NAMES = { v4: "IPv4", v6: "IPv6", dual: "both" } as const;
 const updating = process.env["PODTAP_UPDATE_GOLDEN"] !== undefined;
-const needs = requires("root", "nft", "ip", "tap", "cni", "udhcpc", "dhclient", "dhcpcd");
+const needs = requires("root", "nft", "ip", "tap", "cni", "udhcpc", "dhclient", "dhcpcd", "dnsmasq");
 
 const all: readonly Subject[] = registry.all.flatMap((binding) =>
   STACKS.map((stack) => ({ binding, stack })),

@@ -21,6 +21,7 @@ export type Need =
   | "dhcpcd"
   | "ssh"
   | "passt"
+  | "dnsmasq"
   | KernelPiece;
 
 /** What tools/outer/modules brings and other kernels may lack. */
@@ -108,6 +109,7 @@ const probes: Readonly<Record<Need, () => boolean>> = {
   dhcpcd: () => hasProgram("dhcpcd"),
   ssh: () => hasProgram("ssh"),
   passt: () => hasProgram("passt"),
+  dnsmasq: () => hasProgram("dnsmasq"),
 };
 
 function hasProgram(name: string): boolean {
