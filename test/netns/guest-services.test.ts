@@ -224,7 +224,18 @@ test(
   async (t) => {
     const door = serveDoor(t);
     await linkLocalReady(door);
-    const client = startClient(t, door.guest, "dhcpcd", "-B", "--noarp", "-o", "rapid_commit", "-c", hookScript(t), GUEST_LINK);
+    const client = startClient(
+      t,
+      door.guest,
+      "dhcpcd",
+      "-B",
+      "--noarp",
+      "-o",
+      "rapid_commit",
+      "-c",
+      hookScript(t),
+      GUEST_LINK,
+    );
     const bound = await eventually("dhcpcd has IPv4", () => client.event("BOUND"), 15_000);
     const bound6 = await eventually("dhcpcd has IPv6", () => client.event("BOUND6"), 15_000);
     assert.ok(bound.has("new_rapid_commit") && bound6.has("new_dhcp6_rapid_commit"));
@@ -341,7 +352,10 @@ test("perfdhcp loses nothing in either family", ROOT, async (t) => {
     const client = await runClient(t, door.guest, "perfdhcp", ...family, ...load);
     const text = client.output();
     assert.equal(await client.ended, 0, text);
-    assert.equal([...text.matchAll(/^received packets: 150$/gm)].length, 2, text);
+    // Every exchange that was begun, a few more than were asked for on a slow machine.
+    const counts = [...text.matchAll(/^sent packets: (\d+)\nreceived packets: (\d+)$/gm)];
+    assert.equal(counts.length, 2, text);
+    for (const [, sent, received] of counts) assert.ok(Number(received) >= 150 && sent === received, text);
     assert.match(text, /Malformed packets: 0/);
   }
   const counters = door.services.counters()[BRIDGE];
