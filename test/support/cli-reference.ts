@@ -3,7 +3,14 @@ import type { Command } from "commander";
 
 export function renderReference(program: Command): string {
   const commands = program.commands.map(renderCommand);
-  return `${INTRODUCTION}\n${commands.join("\n")}`;
+  return `${INTRODUCTION}${globalOptions(program)}\n${commands.join("\n")}`;
+}
+
+function globalOptions(program: Command): string {
+  const help = program.createHelp();
+  const rows = help.visibleOptions(program).filter(({ long }) => long !== "--help" && long !== "--version");
+  const lines = rows.map((it) => `| ${cell(`\`${it.flags}\``)} | ${cell(help.optionDescription(it))} |\n`);
+  return `\n| with every command | |\n|---|---|\n${lines.join("")}`;
 }
 
 const INTRODUCTION = `# Commands
@@ -11,7 +18,7 @@ const INTRODUCTION = `# Commands
 \`podtap --help\` lists the commands, \`podtap COMMAND --help\` explains one. Flags have kubectl's and virtctl's names
 where those have them. Results go to stdout, everything for people to stderr.
 
-The first command that needs the daemon starts it (which takes root); \`podtap down --all\` lets it go.
+The first command that needs the daemon starts it (which takes root, or [\`--rootless\`](../guides/rootless.md)); \`podtap down --all\` lets it go.
 
 | exit code | meaning |
 |---|---|

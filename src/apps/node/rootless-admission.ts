@@ -36,7 +36,7 @@ function ofSpec(spec: VmiSpec, at: string): readonly Problem[] {
       : [
           refusal(
             `${at}.networks[${i}]`,
-            `network ${name} is made by CNI plugins`,
+            `network ${name} is made by CNI plugins, which needs root`,
             "leave it out, or run this VM with root",
           ),
         ],
@@ -53,8 +53,8 @@ function ofNic(nic: InterfaceSpec, field: string): readonly Problem[] {
   return [
     refusal(
       field,
-      `interface ${nic.name}: ${binding.bindingName} changes the host's network`,
-      `write ${able.join(" or ")} in its place, or leave the interface out: it is the default here`,
+      `interface ${nic.name}: ${binding.bindingName} is not for VMs without root`,
+      `write ${able.join(" or ")} in its place, or leave networks and interfaces out: it is the default here`,
     ),
   ];
 }
@@ -73,7 +73,7 @@ function refusal(field: string, what: string, hint: string): Problem {
     reason: "FieldValueNotSupported",
     field,
     // The hint is not in every answer.
-    message: `${what}, which needs root: ${hint}`,
+    message: `${what}: ${hint}`,
     hint,
   };
 }

@@ -81,7 +81,7 @@ export function uplinkOf(links: readonly ObservedLink[], routes: readonly Observ
 
 /** Echo sockets are for the groups of a range, and an empty one is the kernel's default (ping_group_range). */
 export function echoNotes(range: string | null, groups: readonly number[]): readonly string[] {
-  const [first = 1, last = 0] = (range ?? "").split(/\s+/).map(Number);
+  const [first = 1, last = 0] = (range ?? "1 0").split(/\s+/).map(Number);
   if (groups.some((group) => first <= group && group <= last)) return [];
   return [
     "the guest's pings are not answered: this host's net.ipv4.ping_group_range leaves its user out; root allows it by `sysctl -w net.ipv4.ping_group_range='0 2147483647'`",
