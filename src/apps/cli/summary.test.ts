@@ -83,3 +83,20 @@ test("a VM in another namespace is named with it, and one without ports says so"
   assert.match(text, /ports {2}none declared/);
   assert.match(text, /podtap ssh -n lab web/);
 });
+
+test("without root the host's ports are what to dial", () => {
+  const [nic] = running.status?.interfaces ?? [];
+  const hostPorts = [
+    { protocol: "tcp", listen: "127.0.0.1", host: 8080, start: 80, end: 80 },
+    { protocol: "udp", listen: "::1", host: 10053, start: 53, end: 53 },
+  ] as const;
+  const text = summary({
+    vmi: { ...running, status: { ...running.status, interfaces: [{ ...nic, hostPorts }] } },
+    services: [],
+    login: "",
+    program: "podtap --rootless",
+  });
+  assert.match(text, /host {3}10\.244\.1\.7/);
+  assert.match(text, /ports {2}127\.0\.0\.1:8080 -> 80\/TCP, \[::1\]:10053 -> 53\/UDP\n/);
+  assert.match(text, /podtap --rootless console web/);
+});
