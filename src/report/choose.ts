@@ -36,7 +36,7 @@ export const WISHES = {
   rootless: {
     question: "Must it work without root",
     granted: "works without root",
-    refused: "its wiring needs root",
+    refused: "not for VMs without root",
     grants: (traits) => traits.rootless,
   },
   l2: {
