@@ -116,7 +116,8 @@ describe("every binding with a real guest", requires("root", "nft", "cni", "qemu
       await podtap("up", file, "--wait", "running", ...USE_LOCAL_IMAGES);
       const [again] = (await getVmi(name)).status?.interfaces ?? [];
       assert.equal(again?.mac, nic?.mac, "the guest's NIC is the same");
-      if (binding.traits.guestAddressing !== "network") await reached(reachable(again?.ipAddresses ?? []), name);
+      if (binding.traits.guestAddressing !== "network")
+        await reached(reachable(again?.ipAddresses ?? []), name);
       await podtap("down", file);
     });
   }
