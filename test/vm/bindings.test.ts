@@ -5,24 +5,21 @@
 import assert from "node:assert/strict";
 import { execFileSync, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
-import { connect } from "node:net";
-import { dirname, join } from "node:path";
 import { after, before, describe, test } from "node:test";
-import type { Pod, Vmi } from "../../src/api/types.ts";
+import type { Vmi } from "../../src/api/types.ts";
 import { registry } from "../../src/bindings/index.ts";
-import { identityOf } from "../../src/cluster/local/pods/pod-runner.ts";
 import type { Binding } from "../../src/plan/binding.ts";
 import {
   DEMO_IMAGE,
   daemonPid,
   killHard,
-  launcherSocket,
   manifest,
   onDaemonHost,
   podtap,
   traces,
   USE_LOCAL_IMAGES,
 } from "../support/daemon-host.ts";
+import { inGuest } from "../support/guest-console.ts";
 import { eventually, requires } from "../support/netns.ts";
 
 onDaemonHost(import.meta.filename);
@@ -101,7 +98,7 @@ describe("every binding with a real guest", requires("root", "nft", "cni", "qemu
       await reached(reachable(ips), name);
 
       const boot = bootOf(fetchPage(ips[0] ?? ""));
-      await type(name, "reboot -f\n");
+      await inGuest(name, "{ sleep 1; reboot -f; } & true");
       await eventually(
         "a page of the next boot",
         () => {
@@ -153,19 +150,6 @@ function isOpen(ip: string, port: number): boolean {
 
 function bootOf(page: string | undefined): string | undefined {
   return /^boot (.+)$/m.exec(page ?? "")?.[1];
-}
-
-/** On the guest's serial console, where a root shell waits. */
-async function type(name: string, text: string): Promise<void> {
-  const pods = JSON.parse(await podtap("get", "pods", "-o", "json")).items as readonly Pod[];
-  const pod = pods.find(({ metadata }) => metadata.labels?.["vm.kubevirt.io/name"] === name);
-  assert.ok(pod);
-  const socket = connect(join(dirname(launcherSocket(identityOf(pod).id)), "console.sock"));
-  await new Promise<void>((resolve, reject) => {
-    socket.once("error", reject);
-    socket.once("data", () => socket.write(text, () => resolve()));
-  });
-  socket.destroy();
 }
 
 /**
