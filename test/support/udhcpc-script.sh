@@ -17,5 +17,6 @@ case $1 in
       for one in $router; do ip route replace default via "$one" dev "$interface" onlink && break; done
     fi
     { [ -n "$search$domain" ] && echo "search ${search:-$domain}"; for one in $dns; do echo "nameserver $one"; done; } >/etc/resolv.conf
+    echo lease:applied=yes
     ;;
 esac

@@ -2,7 +2,7 @@
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import type { Ip } from "../../../src/base/ip.ts";
-import { type Client, hookScript, startClient } from "../client.ts";
+import { hookScript, startClient } from "../client.ts";
 import { udhcpc } from "../namespace-guest.ts";
 import { eventually, type TestPod } from "../netns.ts";
 import { addressesOf, type Guest, globalAddresses, isOf, type Machine, NAMES, routesIn } from "./machine.ts";
@@ -17,6 +17,7 @@ export interface Told {
 }
 
 const PATIENCE_MS = 20_000;
+const UDHCPC_SCRIPT = join(import.meta.dirname, "../udhcpc-script.sh");
 
 /** udhcpc for IPv4, router advertisements and dhclient for IPv6. */
 export async function askUdhcpcAndDhclient(machine: Machine, guest: Guest): Promise<Told> {
@@ -35,39 +36,78 @@ export async function askUdhcpcAndDhclient(machine: Machine, guest: Guest): Prom
   };
 }
 
-/** Both families at once; stays, and renews when asked to. */
-export async function askDhcpcd(machine: Machine, guest: Guest): Promise<Client> {
+/** dhcpcd, both families at once; it stays. */
+export async function askDhcpcd(machine: Machine, guest: Guest): Promise<void> {
   const hook = hookScript(guest.scope);
-  const client = startClient(
-    guest.scope,
-    asPod(guest),
-    "dhcpcd",
-    "-B",
-    "-L",
-    "-f",
-    "/dev/null",
-    "-c",
-    hook,
-    guest.nic,
-  );
+  // Without addresses of its own making where there is no IPv4.
+  const options = ["--nobackground", "--noipv4ll", "-f", "/dev/null", "-c", hook];
+  startClient(guest.scope, asPod(guest), "dhcpcd", ...options, guest.nic);
   await hasAddresses(machine, guest);
-  return client;
 }
 
-/** The other DHCP client that everybody knows, for both families, with its own script. */
-export async function askDhclient(machine: Machine, guest: Guest): Promise<void> {
+/** Clients that have leases. */
+export interface Lessees {
+  /** @throws Unmet where the servers do not say yes */
+  renew(): Promise<void>;
+}
+
+/** udhcpc, which stays; and dhclient, which comes back to the lease in its file. */
+export async function askLastingClients(machine: Machine, guest: Guest): Promise<Lessees> {
   const { families } = machine.segment;
+  const lessees = [
+    ...(families.includes("v4") ? [lastingUdhcpc(guest)] : []),
+    ...(families.includes("v6") && !isStateless(machine) ? [await lastingDhclient6(machine, guest)] : []),
+  ];
+  await hasAddresses(machine, guest);
+  return {
+    renew: async () => {
+      await Promise.all(lessees.map((one) => one.renew()));
+      await hasAddresses(machine, guest);
+    },
+  };
+}
+
+function lastingUdhcpc(guest: Guest): Lessees {
+  const command = ["udhcpc", "-f", "-i", guest.nic, "-s", UDHCPC_SCRIPT];
+  const client = startClient(guest.scope, asPod(guest), ...command);
+  const leases = (): number => client.output().split("lease:applied=").length - 1;
+  return {
+    renew: async () => {
+      const before = leases();
+      // At once, by unicast, as it would after half of the lease.
+      client.process.kill("SIGUSR1");
+      await orUnmet("the IPv4 lease is not renewed", () => leases() > before || undefined);
+    },
+  };
+}
+
+async function lastingDhclient6(machine: Machine, guest: Guest): Promise<Lessees> {
   const folder = join(machine.stateDir, "..", `${guest.netns}-dhclient`);
   mkdirSync(folder);
-  const codes = families.map(async (family) => {
-    const files = ["-lf", join(folder, `leases${family}`), "-pf", join(folder, `pid${family}`)];
-    if (family === "v6") await routed(guest, "v6");
-    if (family === "v6" && isStateless(machine)) return;
-    const { code } = await guest.exec("dhclient", [family === "v6" ? "-6" : "-4", "-1", ...files, guest.nic]);
-    if (code !== 0) throw new Unmet(`dhclient gets no ${NAMES[family]} lease`);
-  });
-  await Promise.all(codes);
-  await hasAddresses(machine, guest);
+  const files = [
+    "-6",
+    "-lf",
+    join(folder, "leases"),
+    "-pf",
+    join(folder, "pid"),
+    "-sf",
+    hookScript(guest.scope),
+  ];
+  const run = async (): Promise<string> => {
+    const { code, stderr } = await guest.exec("dhclient", [...files, "-1", "-v", guest.nic]);
+    if (code !== 0) throw new Unmet("dhclient gets no IPv6 lease", stderr);
+    return stderr;
+  };
+  await routed(guest, "v6");
+  await run();
+  return {
+    renew: async () => {
+      await guest.exec("dhclient", [...files, "-x", guest.nic]);
+      const said = await run();
+      // Without an answer it would go on with the lease that it has (RFC 8415, 18.2.3).
+      if (!/Confirm on .*RCV: Reply/s.test(said)) throw new Unmet("the IPv6 lease is not confirmed", said);
+    },
+  };
 }
 
 /** The nameservers, by DHCPv6 or by router advertisement. */

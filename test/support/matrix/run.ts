@@ -6,17 +6,15 @@ import { execFileSync } from "node:child_process";
 import { mkdirSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import type { Binding } from "../../../src/plan/binding.ts";
-import type { Client } from "../client.ts";
 import {
   checkMtu,
   checkNothingToDo,
   checkOut,
   checkReached,
-  checkRenewal,
   checkStillThere,
   serveInGuest,
 } from "./checks.ts";
-import { askDhclient, askDhcpcd, askUdhcpcAndDhclient, type Told } from "./clients.ts";
+import { askDhcpcd, askLastingClients, askUdhcpcAndDhclient, type Lessees, type Told } from "./clients.ts";
 import { type Engine, startEngine } from "./engine.ts";
 import { checkForged, notJudged } from "./forged.ts";
 import {
@@ -106,7 +104,7 @@ class Trial {
   readonly #found: { [G in Guarantee]?: readonly Finding[] } = {};
   #machine: Machine | undefined;
   #guest: Guest | undefined;
-  #client: Client | undefined;
+  #lessees: Lessees | undefined;
 
   constructor(bench: Bench, subject: Subject, segments: readonly Segment[]) {
     this.#bench = bench;
@@ -136,8 +134,8 @@ class Trial {
   }
 
   async outliveTheEngine(): Promise<void> {
-    const [machine, guest, client] = [this.#machine, this.#guest, this.#client];
-    if (machine === undefined || guest === undefined || client === undefined) return;
+    const [machine, guest, lessees] = [this.#machine, this.#guest, this.#lessees];
+    if (machine === undefined || guest === undefined || lessees === undefined) return;
     await this.#judge("daemon killed", async () => {
       const { pod, stateDir, input } = machine;
       const again = await this.#bench.engine().call("wire", { netns: pod.path, stateDir, input });
@@ -145,7 +143,7 @@ class Trial {
         throw new Unmet("the next one finds something to do");
       await this.#bench.engine().call("serve", { netns: pod.path, stateDir });
       await machine.medium?.replace();
-      await checkRenewal(machine, client);
+      await lessees.renew();
       await checkStillThere(machine, guest, this.#isReached());
     });
   }
@@ -159,7 +157,7 @@ class Trial {
       const machine = await this.#make(USUAL_MTU);
       if (machine.nic.mac !== first.nic.mac) throw new Unmet("the guest has another MAC");
       const guest = await this.#boot(machine);
-      await askDhclient(machine, guest);
+      await askDhcpcd(machine, guest);
       await checkStillThere(machine, guest, this.#isReached());
     });
     await this.#destroy();
@@ -182,7 +180,7 @@ class Trial {
     await this.#judge("guest reboot", async () => {
       await stopGuest(guest);
       const again = await this.#boot(machine);
-      this.#client = await askDhcpcd(machine, again);
+      this.#lessees = await askLastingClients(machine, again);
       await checkStillThere(machine, again, this.#isReached());
     });
   }
