@@ -37,7 +37,10 @@ const wanted = all
   .filter(({ binding, stack }) => words.every((word) => [binding.bindingName, stack].includes(word)))
   .filter(({ binding }) => !isOutOfReach(binding));
 
-describe("guarantees", needs, () => {
+/** All of it is one piece of work, which an emulated machine is at for minutes. */
+const LASTING = { timeout: 900_000 };
+
+describe("guarantees", { ...needs, ...LASTING }, () => {
   const lacking = ({ binding }: Subject): string | undefined =>
     needs.skip === false ? binding.lacking(joinable(hostFeatures())) : undefined;
   const documented = betweenMarks(readFileSync(PAGE, "utf8"));
@@ -46,7 +49,7 @@ describe("guarantees", needs, () => {
   before(async () => {
     const here = wanted.filter((subject) => lacking(subject) === undefined);
     found = await runMatrix(here, mkdtempSync("/run/pt-matrix-"));
-  });
+  }, LASTING);
 
   for (const subject of wanted) {
     const missing = lacking(subject);

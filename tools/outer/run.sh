@@ -59,7 +59,7 @@ trap 'exit 143' TERM
 # guests each tells of a file when it is through with it, so that their words do not mix.
 write_command() { # write_command GUEST
   if [ ${#files[@]} = 0 ]; then printf '%s\n' "$command"; return; fi
-  printf 'export %s=%q\n' PODTAP_REQUIRE "${PODTAP_REQUIRE-all}" PODTAP_TEST_TIMEOUT "${PODTAP_TEST_TIMEOUT:-300000}" \
+  printf 'export %s=%q\n' PODTAP_REQUIRE "${PODTAP_REQUIRE-all}" PODTAP_MATRIX "${PODTAP_MATRIX-dual}" PODTAP_TEST_TIMEOUT "${PODTAP_TEST_TIMEOUT:-300000}" \
     NODE_OPTIONS --import=/outer/tools/outer/plain-types.mjs PODTAP_TEST_CONCURRENCY 1 PODTAP_TEST_PATIENCE 4 GUESTS "$guests"
   cat <<'SCRIPT'
 status=0
