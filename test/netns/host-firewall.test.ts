@@ -30,7 +30,11 @@ function twoStations(t: Parameters<typeof testPod>[0]): { readonly pod: TestPod;
   const world = testPod(t, "fw-world");
   const run = (line: string): void => void execFileSync("ip", line.split(" "));
   run(`link add ${BRIDGE} type bridge`);
-  t.after(() => run(`link delete ${BRIDGE}`));
+  // A namespace takes its ends along some time after it is deleted; the next test wants the names at once.
+  t.after(() => {
+    for (const link of ["wan0", "vp"]) spawnSync("ip", ["link", "delete", link]);
+    run(`link delete ${BRIDGE}`);
+  });
   run(`address add 10.77.0.1/24 dev ${BRIDGE}`);
   run(`link set ${BRIDGE} up`);
   run(`link add wan0 type veth peer name eth0 netns ${world.name}`);
