@@ -34,6 +34,8 @@ export function diffPlan(
   const hooksOwn = (table: NftTable): boolean => hooks(table, own);
   // Kernels before 6.16 take a link's hooks away with it, and count no change.
   const made = own.filter((link) => missingLink(link, observed).length > 0);
+  // What is there under its name is another's, and steps aside.
+  const isNew = (key: string): boolean => made.some(({ name }) => key.split("/").includes(name));
   const tables = plan.nics
     .flatMap((nic) => nic.nft)
     .filter((table) => !isInPlace(table, observed, applied) || hooks(table, made));
@@ -47,7 +49,7 @@ export function diffPlan(
     // Kernels before 6.16 hook only a link that is there; nobody is behind it yet.
     ...replaceTables(tables.filter(hooksOwn), observed),
     ...sysctls
-      .filter(({ key, value }) => observed.sysctls[key] !== value)
+      .filter(({ key, value }) => isNew(key) || observed.sysctls[key] !== value)
       .map(({ key, value }): Step => ({ op: "sysctl.set", key, value })),
     ...own.flatMap((link) => linkSettings(link, observed)),
     ...podNics.flatMap((nic) => podNicSettings(nic, observed)),

@@ -125,6 +125,9 @@ function renamed(observed: Observed, from: string, to: string): Observed {
     })),
     routes: observed.routes.map((route) => ({ ...route, link: name(route.link) })),
     neighbours: observed.neighbours.map((entry) => ({ ...entry, link: name(entry.link) })),
+    sysctls: Object.fromEntries(
+      Object.entries(observed.sysctls).map(([key, value]) => [key.split("/").map(name).join("/"), value]),
+    ),
   };
 }
 

@@ -231,6 +231,26 @@ test("bridge: while no guest is there yet, neighbours find its MAC", NEEDS, asyn
   for (const family of families) assert.equal(macSeen(it, family), it.nic.mac);
 });
 
+for (const eth0 of ["0", "1"]) {
+  const what = `accept_dad is ${eth0} for the pod NIC, 0 for links to come`;
+  test(`bridge: nobody has its address proven (${what}): the bridge answers all the same`, NEEDS, async (t) => {
+    const keys = { default: "0", all: "0", eth0 };
+    const it = await bridged(t, BRIDGE, {
+      prepare: ({ pod }) => {
+        for (const [link, value] of Object.entries(keys))
+          pod.run("sysctl", "-qw", `net.ipv6.conf.${link}.accept_dad=${value}`);
+        pod.run("sysctl", "-qw", "net.ipv6.conf.default.dad_transmits=0");
+      },
+    });
+    await it.guest.stop();
+    for (const family of families) assert.equal(macSeen(it, family), it.nic.mac);
+    assert.deepEqual(drift(it), []);
+    assert.deepEqual(unwirePod(it.kernel, it.files), []);
+    for (const [link, value] of Object.entries(keys))
+      assert.equal(it.pod.run("sysctl", "-n", `net.ipv6.conf.${link}.accept_dad`).trim(), value);
+  });
+}
+
 for (const mtu of [1400, 1500, 9000]) {
   test(`bridge: MTU ${mtu} of the pod NIC is the guest's, and large transfers pass`, NEEDS, async (t) => {
     const it = await bridged(t, BRIDGE, { mtu });

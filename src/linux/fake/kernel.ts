@@ -46,6 +46,7 @@ const LINK_SYSCTLS: Readonly<Record<string, string>> = {
   "ipv4/conf/*/rp_filter": "0",
   "ipv6/conf/*/disable_ipv6": "0",
   "ipv6/conf/*/accept_ra": "1",
+  "ipv6/conf/*/accept_dad": "1",
   "ipv6/conf/*/forwarding": "0",
   "ipv6/conf/*/addr_gen_mode": "0",
 };

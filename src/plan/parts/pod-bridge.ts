@@ -153,7 +153,7 @@ function links(wiring: Wiring): readonly LinkPlan[] {
     {
       type: "park",
       name: names.podInterface,
-      kind: parkKind(vm.features.dummy, neighbours),
+      kind: parkKind(wiring),
       mac: podLink.mac ?? mac,
       mtu,
       addresses: podLink.addresses,
@@ -166,8 +166,12 @@ function links(wiring: Wiring): readonly LinkPlan[] {
  * for no address that is local anywhere in its namespace (br_is_local_ip6). On a bridge without ports that is never
  * up it stays tentative.
  */
-function parkKind(hasDummy: boolean, neighbours: readonly NeighbourPlan[]): ParkKind {
-  return hasDummy && !neighbours.some(({ ip }) => familyOf(ip) === 6) ? "dummy" : "bridge";
+function parkKind(wiring: Wiring): ParkKind {
+  return wiring.nic.vm.features.dummy && !answersNd(wiring) ? "dummy" : "bridge";
+}
+
+function answersNd(wiring: Wiring): boolean {
+  return isServed(wiring) && wiring.addresses.ipv6 !== undefined;
 }
 
 function bridgeAddresses({ nic, options, addresses }: Wiring): readonly Cidr[] {
@@ -178,7 +182,8 @@ function neighboursOf({ mac, addresses }: Wiring): readonly NeighbourPlan[] {
   return handedOver(addresses).map((ip) => ({ ip, mac }));
 }
 
-function sysctls({ nic, addresses }: Wiring): readonly SysctlPlan[] {
+function sysctls(wiring: Wiring): readonly SysctlPlan[] {
+  const { nic, addresses } = wiring;
   const { bridge, podInterface } = nic.names;
   const hasIpv6 = (nic.observed.sysctls[`net/ipv6/conf/${podInterface}/accept_ra`] ?? null) !== null;
   return [
@@ -190,6 +195,10 @@ function sysctls({ nic, addresses }: Wiring): readonly SysctlPlan[] {
           { key: `net/ipv6/conf/${bridge}/accept_ra`, value: "0" },
           { key: `net/ipv6/conf/${bridge}/addr_gen_mode`, value: "1" },
         ]
+      : []),
+    // Where a pod's links need not prove their addresses, the parked one would be the pod's own at once.
+    ...(answersNd(wiring)
+      ? [{ key: `net/ipv6/conf/${podInterface}/accept_dad`, value: "1" }]
       : []),
   ];
 }

@@ -118,7 +118,7 @@ export async function createMachine(bench: Bench, binding: Binding, segment: Seg
   const pod = testPod(scope as never, "mxpod");
   const set = (key: string, value: string): void =>
     inNetns(pod.path, () => writeSysctl(`net/ipv6/conf/default/${key}`, value));
-  // The plugin waits for duplicate address detection; links that are made later are as anywhere.
+  // The plugin waits for duplicate address detection.
   set("accept_dad", "0");
   // What a pod's kernel learns of the network's router while it has its NIC would look like a leftover.
   if (segment.addressing === "dhcp") set("accept_ra", "0");
@@ -126,7 +126,6 @@ export async function createMachine(bench: Bench, binding: Binding, segment: Seg
   const networks = bench.networksOn(segment);
   const identity = { id: pod.name, uid: pod.name, namespace: "default", name: pod.name, hostname: "web" };
   await networks.attach(identity, wanted);
-  set("accept_dad", "1");
   await eventually("the pod NIC's link-local address", () => hasLinkLocal(pod.path) || undefined);
   const pristine = stateOf(pod.path);
   const stateDir = join(bench.folder, "state", pod.name);
