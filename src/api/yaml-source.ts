@@ -7,11 +7,13 @@
  * library's own check is quadratic), and objects are made from entries, so that a key `__proto__` is a key.
  *
  * Reads YAML 1.2, where `on` and `no` are text. kubectl reads YAML 1.1, where they are booleans: `isPlain`
- * lets the type check notice the difference. Merge keys (`<<`) work as in kubectl.
+ * lets the type check notice the difference. Merge keys (`<<`) work as in kubectl; so does quoted text whose further
+ * lines are not indented (quoted-lines.ts).
  *
  * Never throws.
  */
 import {
+  type Document,
   isAlias,
   isDocument,
   isMap,
@@ -26,6 +28,7 @@ import {
 } from "yaml";
 import type { Code } from "../base/problem.ts";
 import type { Path } from "./path.ts";
+import { indentQuotedLines } from "./quoted-lines.ts";
 
 export interface TextPosition {
   readonly line: number;
@@ -86,17 +89,11 @@ function readDocuments(text: string): {
   readonly documents: readonly YamlDocument[];
   readonly problems: readonly YamlProblem[];
 } {
-  const lines = new LineCounter();
-  const parsed = parseAllDocuments(text, {
-    lineCounter: lines,
-    uniqueKeys: false,
-    prettyErrors: false,
-    logLevel: "silent",
-  });
+  const { parsed, lines } = parseAsKubectl(text);
   const problems: YamlProblem[] = [];
   const documents: YamlDocument[] = [];
   const budget = { nodes: MAX_NODES };
-  const all = Array.isArray(parsed) ? parsed.filter((document) => isDocument(document)) : [];
+  const all = parsed;
   for (const document of all.slice(0, MAX_DOCUMENTS)) {
     if (document.errors.length > 0) {
       for (const error of document.errors.slice(0, MAX_SYNTAX_PROBLEMS)) {
@@ -104,7 +101,9 @@ function readDocuments(text: string): {
       }
       continue;
     }
-    for (const { pos, message } of document.warnings.slice(0, MAX_SYNTAX_PROBLEMS)) {
+    // A `}` that is not indented enough is none of kubectl's business.
+    const warnings = document.warnings.filter(({ code }) => code !== "BAD_INDENT");
+    for (const { pos, message } of warnings.slice(0, MAX_SYNTAX_PROBLEMS)) {
       const hint = "Take the tag out: Kubernetes manifests need none.";
       problems.push({ ...positionOf(lines, pos[0]), code: "PT-MAN-22", severity: "warning", message, hint });
     }
@@ -127,6 +126,35 @@ function readDocuments(text: string): {
     });
   }
   return { documents, problems };
+}
+
+interface Parsed {
+  readonly parsed: readonly Document[];
+  readonly lines: LineCounter;
+}
+
+/** Where the text is wrong only in ways that kubectl does not mind, it is read as kubectl reads it. */
+function parseAsKubectl(text: string): Parsed {
+  const strict = parse(text);
+  if (!hasSyntaxErrors(strict)) return strict;
+  const indented = indentQuotedLines(text);
+  const lenient = indented === undefined ? strict : parse(indented);
+  return hasSyntaxErrors(lenient) ? strict : lenient;
+}
+
+function hasSyntaxErrors({ parsed }: Parsed): boolean {
+  return parsed.some(({ errors }) => errors.length > 0);
+}
+
+function parse(text: string): Parsed {
+  const lines = new LineCounter();
+  const parsed = parseAllDocuments(text, {
+    lineCounter: lines,
+    uniqueKeys: false,
+    prettyErrors: false,
+    logLevel: "silent",
+  });
+  return { parsed: Array.isArray(parsed) ? parsed.filter((document) => isDocument(document)) : [], lines };
 }
 
 function syntaxProblem(code: string, message: string): Omit<YamlProblem, "line" | "column"> {
