@@ -20,9 +20,10 @@ import type { Binding, NicContext } from "../../plan/binding.ts";
 import { tapDomainInterface } from "../../plan/parts/domain-interface.ts";
 import { guestMac, podsMac } from "../../plan/parts/guest-mac.ts";
 import { pathMtu } from "../../plan/parts/path-mtu.ts";
-import { podAddressServices, routerIpv6, wiringMac } from "../../plan/parts/pod-address-services.ts";
+import { podAddressServices, wiringMac } from "../../plan/parts/pod-address-services.ts";
 import { handedOver, podAddresses } from "../../plan/parts/pod-addresses.ts";
 import { reportPodBridge } from "../../plan/parts/pod-bridge.ts";
+import { stationIdentity } from "../../plan/parts/port-security.ts";
 import type { LinkPlan, MacvlanMode, NicPlan, SysctlPlan } from "../../plan/plan.ts";
 import { hostLinkOf } from "./host-access.ts";
 import { lacking, modeOf, problemsOf } from "./mode.ts";
@@ -132,20 +133,10 @@ function sysctls({ nic, served }: Wiring): readonly SysctlPlan[] {
 function rules(wiring: Wiring): NicPlan["nft"][number] {
   const { nic, mode, mac, podNicMac, addresses, served, external } = wiring;
   const { names } = nic;
-  const { ipv4, ipv6 } = addresses;
   const known = handedOver(addresses).length > 0 && !external;
-  const own = ipv6 ? [ipv6.ip] : [];
-  const router = ipv6?.router?.mac;
+  const router = addresses.ipv6?.router?.mac;
   return macvtapTable({
-    guest: {
-      tap: names.tap,
-      podInterface: names.podInterface,
-      mac,
-      ipv4: known ? (ipv4 ? [ipv4.ip] : []) : "any",
-      ipv6: known ? own : "any",
-      routerIpv6: known ? routerIpv6(addresses) : [],
-      ...(known && { claims: own }),
-    },
+    guest: stationIdentity(nic, mac, addresses, known),
     podNic: names.renamedNic,
     ...(mode !== "passthru" && { podNicMac }),
     ...(served && {

@@ -2,6 +2,7 @@
 import { HOST_ACCESS_ANNOTATION } from "../../api/annotations.ts";
 import { podAddressNotes } from "../../plan/parts/pod-address-services.ts";
 import { handedOver } from "../../plan/parts/pod-addresses.ts";
+import { portSecurityNotes } from "../../plan/parts/port-security.ts";
 import { wantsHostAccess } from "./host-access.ts";
 import { passesPodNic } from "./mode.ts";
 import type { Wiring } from "./wiring.ts";
@@ -18,6 +19,7 @@ export function notesOf(wiring: Wiring): readonly string[] {
     ...(unserved
       ? [`mode ${mode}: podtap cannot answer the guest, which has to give itself ${given.join(" and ")}`]
       : []),
+    ...portSecurityNotes(nic),
     ...(passesPodNic(nic)
       ? []
       : [

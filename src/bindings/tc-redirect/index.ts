@@ -12,8 +12,6 @@
  * A frame is redirected only from who may send it; `tables.ts` drops and counts the rest.
  */
 import { DHCP_ANNOTATION } from "../../api/annotations.ts";
-import type { Cidr } from "../../base/ip.ts";
-import type { Mac } from "../../base/mac.ts";
 import { failed, ok, type Result } from "../../base/result.ts";
 import type { Binding, NicContext } from "../../plan/binding.ts";
 import type { HostFeatures } from "../../plan/host-features.ts";
@@ -25,13 +23,13 @@ import {
   LAST_SERVER_INDEX,
   podAddressNotes,
   podAddressServices,
-  routerIpv6,
   wiringMac,
 } from "../../plan/parts/pod-address-services.ts";
 import { handedOver, type PodAddresses, podAddresses } from "../../plan/parts/pod-addresses.ts";
 import { reportPodBridge } from "../../plan/parts/pod-bridge.ts";
+import { portSecurityNotes, sendersOf, stationIdentity } from "../../plan/parts/port-security.ts";
 import { noServerAddress } from "../../plan/parts/unbridgeable.ts";
-import type { Classifier, LinkPlan, LocalTraffic, NicPlan, SenderPlan, SysctlPlan } from "../../plan/plan.ts";
+import type { Classifier, LinkPlan, LocalTraffic, NicPlan, SysctlPlan } from "../../plan/plan.ts";
 import { noClassifier, noEthernet } from "./problems.ts";
 import { redirectTable } from "./tables.ts";
 
@@ -47,8 +45,6 @@ const FOREIGN: readonly LocalTraffic[] = [
   { family: 6, udpDestination: 546 },
   { family: 6, icmpType: 134 },
 ];
-const EVERY_IPV4 = "0.0.0.0/0" as Cidr;
-const EVERY_IPV6 = "::/0" as Cidr;
 
 export const tcRedirect: Binding = {
   bindingName: "tc-redirect",
@@ -96,7 +92,7 @@ function planRedirect(given: NicContext): Result<NicPlan> {
   if (addresses.ipv4 && nic.index > LAST_SERVER_INDEX) return failed(noServerAddress(nic));
   const known = handedOver(addresses);
   const served = known.length > 0 && nic.annotations[DHCP_ANNOTATION] !== "external";
-  const guest = identityOf(nic, own.mac, addresses, served);
+  const guest = stationIdentity(nic, own.mac, addresses, served);
   const wiring: Wiring = { nic, classifier, guest, addresses, served };
   const { tap, podInterface } = nic.names;
   const { netdevEgress: egress } = nic.vm.features;
@@ -117,23 +113,9 @@ function planRedirect(given: NicContext): Result<NicPlan> {
   });
 }
 
-function identityOf(nic: NicContext, mac: Mac, addresses: PodAddresses, served: boolean): GuestIdentity {
-  const { tap, podInterface } = nic.names;
-  const { ipv4, ipv6 } = addresses;
-  const own = ipv6 ? [ipv6.ip] : [];
-  return {
-    tap,
-    podInterface,
-    mac,
-    ipv4: served ? (ipv4 ? [ipv4.ip] : []) : "any",
-    ipv6: served ? own : "any",
-    routerIpv6: served ? routerIpv6(addresses) : [],
-    ...(served && { claims: own }),
-  };
-}
-
 function links({ nic, classifier, guest, served }: Wiring): readonly LinkPlan[] {
   const { names, podLink, vm } = nic;
+  const senders = sendersOf(guest);
   return [
     {
       type: "tap",
@@ -145,7 +127,7 @@ function links({ nic, classifier, guest, served }: Wiring): readonly LinkPlan[] 
         to: names.podInterface,
         classifier,
         local: served ? ASKED : [],
-        senders: sendersOf(guest),
+        ...(senders && { senders }),
       },
     },
     {
@@ -156,17 +138,6 @@ function links({ nic, classifier, guest, served }: Wiring): readonly LinkPlan[] 
       redirect: { to: names.tap, classifier, local: served ? FOREIGN : [] },
     },
   ];
-}
-
-function sendersOf({ mac, ipv4, ipv6, routerIpv6: routers, claims }: GuestIdentity): SenderPlan {
-  return {
-    mac,
-    ipv4: ipv4 === "any" ? [EVERY_IPV4] : ipv4,
-    ipv6: ipv6 === "any" ? [EVERY_IPV6] : ipv6,
-    routers,
-    ...(claims && { claims }),
-    otherProtocols: ipv4 === "any" && ipv6 === "any",
-  };
 }
 
 /** The pod's end of the tap is nobody: it neither solicits routers nor reports groups to the guest. */
@@ -181,6 +152,7 @@ function notes({ nic, classifier, guest, addresses, served }: Wiring): readonly 
     ...(served || handedOver(addresses).length === 0
       ? podAddressNotes(nic, addresses)
       : [`addresses are the network's business: DHCP and router advertisements pass ${pod} unfiltered`]),
+    ...portSecurityNotes(nic),
     "the pod's own stack is deaf and mute: probes of the pod's address reach the guest; a mesh, exec probes and kubectl port-forward do not work",
     ...(classifier === "bpf" ? [] : [`redirected by ${classifier}: this kernel has no eBPF classifier`]),
     ...(nic.vm.features.netdevEgress

@@ -25,6 +25,8 @@ export interface GuestIdentity {
    * addresses; and it may not speak as its router.
    */
   readonly claims?: readonly Ip[];
+  /** Held to nothing, the MAC neither. */
+  readonly unguarded?: true;
 }
 
 export const SPOOF_COUNTERS = [
@@ -60,6 +62,7 @@ export const PASS_LATER_FRAGMENTS = "ip frag-off & 0x1fff != 0 accept";
 
 /** For a chain that sees nothing but what the guest sends. Where its frames do not cross a bridge, family netdev. */
 export function guardRules(guest: GuestIdentity): readonly string[] {
+  if (guest.unguarded) return [];
   return [
     `ether saddr != ${guest.mac} ${drop("spoofed_mac")}`,
     // Anything else could carry IP past the rules below: VLAN tags, PPPoE, LLDP to a shared segment.

@@ -32,10 +32,10 @@ import {
   LAST_SERVER_INDEX,
   podAddressNotes,
   podAddressServices,
-  routerIpv6,
   wiringMac,
 } from "./pod-address-services.ts";
 import { handedOver, type PodAddresses, podAddresses } from "./pod-addresses.ts";
+import { portSecurityNotes, stationIdentity } from "./port-security.ts";
 import { noMac, noServerAddress, unbridgeable } from "./unbridgeable.ts";
 
 /** Who tells the guest its addresses. */
@@ -197,9 +197,7 @@ function sysctls(wiring: Wiring): readonly SysctlPlan[] {
         ]
       : []),
     // Where a pod's links need not prove their addresses, the parked one would be the pod's own at once.
-    ...(answersNd(wiring)
-      ? [{ key: `net/ipv6/conf/${podInterface}/accept_dad`, value: "1" }]
-      : []),
+    ...(answersNd(wiring) ? [{ key: `net/ipv6/conf/${podInterface}/accept_dad`, value: "1" }] : []),
   ];
 }
 
@@ -207,17 +205,7 @@ function filter(wiring: Wiring): NftTable {
   const { nic, mac, addresses } = wiring;
   const { names } = nic;
   const served = isServed(wiring);
-  const { ipv4, ipv6 } = addresses;
-  const own = ipv6 ? [ipv6.ip] : [];
-  const table = antiSpoofTable({
-    tap: names.tap,
-    podInterface: names.podInterface,
-    mac,
-    ipv4: served ? (ipv4 ? [ipv4.ip] : []) : "any",
-    ipv6: served ? own : "any",
-    routerIpv6: served ? routerIpv6(addresses) : [],
-    ...(served && { claims: own }),
-  });
+  const table = antiSpoofTable(stationIdentity(nic, mac, addresses, served));
   return {
     ...table,
     counters: [...table.counters, ...(served ? DHCP_COUNTERS.map((name) => ({ name })) : [])],
@@ -256,6 +244,7 @@ function notes(wiring: Wiring): readonly string[] {
     ...(options.addressing === "podtap"
       ? podAddressNotes(nic, addresses)
       : [`addresses are the network's business: DHCP and router advertisements pass ${pod} unfiltered`]),
+    ...portSecurityNotes(nic),
     ...(nic.vm.features.dummy
       ? []
       : [`this kernel has no dummy: a bridge without ports keeps ${pod}'s name and addresses`]),
