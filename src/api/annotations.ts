@@ -1,6 +1,7 @@
 /** podtap's own annotations, on a VMI or a VM's template. */
 import { errorAt, type Finding, warningAt } from "./finding.ts";
 import type { Path } from "./path.ts";
+import { PORT_SECURITY_ANNOTATION, parsePortSecurity } from "./port-security.ts";
 import { suggest } from "./suggest.ts";
 
 export const INBOUND_ANNOTATION = "podtap.io/inbound";
@@ -26,6 +27,7 @@ const KNOWN: ReadonlyMap<string, readonly string[] | null> = new Map<string, rea
   [HOST_ACCESS_ANNOTATION, ["true", "false"]],
   [HOST_PORTS_ANNOTATION, null],
   [USER_NETWORK_ANNOTATION, USER_NETWORK_WAYS],
+  [PORT_SECURITY_ANNOTATION, null],
 ]);
 
 /** What may reach a guest that declares no port. */
@@ -52,8 +54,17 @@ export function checkAnnotations(
         const hint = near === undefined ? `Known: ${[...KNOWN.keys()].join(", ")}.` : `Did you mean ${near}?`;
         return [warningAt({ code: "PT-MAN-18", at, reason: "FieldValueNotSupported", message, hint })];
       }
-      if (values === null || values.includes(value)) return [];
+      if (values === null) return key === PORT_SECURITY_ANNOTATION ? checkPortSecurity(value, at) : [];
+      if (values.includes(value)) return [];
       const message = `${key} cannot be ${JSON.stringify(value)}`;
       return [errorAt({ code: "PT-MAN-19", at, message, hint: `Write ${values.join(" or ")}.` })];
     });
+}
+
+function checkPortSecurity(value: string, at: Path): readonly Finding[] {
+  const read = parsePortSecurity(value);
+  if (typeof read !== "string") return [];
+  const message = `${PORT_SECURITY_ANNOTATION}: ${read}`;
+  const hint = "Write strict, mac or off, for one interface as lan=off, for several as lan=off, wan=mac.";
+  return [errorAt({ code: "PT-MAN-19", at, message, hint })];
 }

@@ -269,6 +269,38 @@ test("nothing reaches a guest that declares no port, and the annotation lifts it
   assert.equal(unknown?.hint, "Did you mean podtap.io/inbound?");
 });
 
+test("port security is lifted for NICs that there are, and that send to a network themselves", () => {
+  const PORT_SECURITY = "podtap.io/port-security";
+  const metadata = (value: string): string => `annotations: {${PORT_SECURITY}: ${JSON.stringify(value)}}`;
+  const of = (method: string, value: string) =>
+    check(vmi({ iface: `${method}, ports: [{port: 80}]`, metadata: metadata(value) }), EVERYTHING);
+  const at = `metadata.annotations[${PORT_SECURITY}]`;
+  const stations = [
+    "bridge: {}",
+    ...["managed-tap", "tc-redirect", "macvtap"].map((one) => `binding: {name: ${one}}`),
+  ];
+  for (const method of stations)
+    for (const value of ["off", "mac", "a=off", "strict, a = mac"])
+      assert.deepEqual(of(method, value), [], `${method} ${value}`);
+  for (const method of ["masquerade: {}", "passtBinding: {}"]) {
+    for (const value of ["off", "a=mac"])
+      assert.deepEqual(
+        of(method, value).map(({ code, field }) => `${code} ${field}`),
+        [`PT-EARLY-54 ${at}`],
+        method,
+      );
+    assert.deepEqual(of(method, "strict"), []);
+  }
+  const [unknown] = of("bridge: {}", "A=off");
+  assert.deepEqual([unknown?.code, unknown?.hint], ["PT-EARLY-53", "Did you mean a?"]);
+  for (const value of ["", "on", "a:off", "a=off,a=mac", "off,mac", "=off", "a=b=off", "off,"])
+    assert.deepEqual(
+      of("bridge: {}", value).map(({ code, field }) => `${code} ${field}`),
+      [`PT-MAN-19 ${at}`],
+      value,
+    );
+});
+
 test("memory and CPU", () => {
   const domain = (text: string): readonly string[] => codes(vmi({ domain: text }));
   const at = "spec.domain";

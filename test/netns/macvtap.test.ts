@@ -222,6 +222,39 @@ for (const mode of ["private", "vepa", "passthru"] as const) {
 }
 
 test(
+  "macvtap with port security mac: a shared address is reached, a foreign MAC stays in",
+  needs,
+  async (t) => {
+    const net = podNetwork(t);
+    const it = wireMacvtap(t, net.pod, { annotations: { "podtap.io/port-security": "mac" } });
+    const guest = await it.startGuest();
+    assert.ok(await udhcpc(guest));
+    await guest.read("ip", "address", "add", "10.98.0.99/24", "dev", "eth0");
+    net.neighbour.run("ping", "-c1", "-W2", "10.98.0.99");
+    await guest.read("ip", "link", "add", "forged", "link", "eth0", "type", "macvlan", "mode", "bridge");
+    await guest.read("ip", "address", "add", "10.98.0.98/24", "dev", "forged");
+    await guest.read("ip", "link", "set", "forged", "up");
+    await guest.exec("ping", ["-c1", "-W1", "-I", "forged", OTHER_IP.v4]);
+    await eventually("it is counted", () => it.counter("spoofed_mac") > 0 || undefined);
+  },
+);
+
+test("macvtap in mode passthru without port security: a virtual MAC is spoken to", needs, async (t) => {
+  const net = podNetwork(t);
+  const annotations = { "podtap.io/macvlan-mode": "passthru", "podtap.io/port-security": "off" };
+  const guest = await wireMacvtap(t, net.pod, { annotations }).startGuest();
+  const mac = "00:00:5e:00:01:07";
+  // Linux answers for all of its addresses on every link otherwise.
+  await guest.read("sysctl", "-qw", "net.ipv4.conf.all.arp_ignore=1");
+  const virtual = ["link", "eth0", "address", mac, "type", "macvlan", "mode", "bridge"];
+  await guest.read("ip", "link", "add", "vrrp", ...virtual);
+  await guest.read("ip", "address", "add", "10.98.0.99/24", "dev", "vrrp");
+  await guest.read("ip", "link", "set", "vrrp", "up");
+  net.neighbour.run("ping", "-c1", "-W2", "10.98.0.99");
+  assert.match(net.neighbour.run("ip", "neigh", "show", "10.98.0.99"), new RegExp(mac));
+});
+
+test(
   "macvtap on a host's interface: the LAN's own DHCP, other guests, and not the host itself",
   needs,
   async (t) => {

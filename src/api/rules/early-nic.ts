@@ -1,10 +1,11 @@
 /**
- * What KubeVirt accepts in an interface and fails on later, or never notices: PT-EARLY-6 to 8, 21, 22, 41, 42, 51.
+ * What KubeVirt accepts in an interface and fails on later, or never notices: PT-EARLY-6 to 8, 21, 22, 41, 42, 51; 53 and 54.
  */
 import { type Mac, macToBytes, parseMac } from "../../base/mac.ts";
 import { errorAt, type Finding, warningAt } from "../finding.ts";
 import type { Path } from "../path.ts";
 import { bindingIsWired, bindingOf, RESERVED_MAC_TEXT } from "./binding-methods.ts";
+import { portSecurityFits } from "./port-security.ts";
 import { nicsOf, type SpecContext, type SpecRule } from "./spec-context.ts";
 
 /** Linux and QEMU: 14 bits. KubeVirt documents the range and does not check it. */
@@ -137,4 +138,5 @@ export const EARLY_NIC_RULES: readonly SpecRule[] = [
   acpiIndexes,
   uniquePciAddresses,
   multiqueueNeedsVirtio,
+  portSecurityFits,
 ];

@@ -1,0 +1,196 @@
+/**
+ * `podtap.io/port-security`, with packets: what a level lifts and what it keeps, frame by frame and for the guests
+ * that need it, a router and one with a virtual MAC.
+ */
+import assert from "node:assert/strict";
+import { closeSync } from "node:fs";
+import { type TestContext, test } from "node:test";
+import type { InterfaceSpec, Vmi } from "../../src/api/types.ts";
+import { previewPod } from "../../src/apply/wire-pod.ts";
+import type { Ip } from "../../src/base/ip.ts";
+import type { Mac } from "../../src/base/mac.ts";
+import { registry } from "../../src/bindings/index.ts";
+import { hostFeatures } from "../../src/linux/features.ts";
+import {
+  bindPacketSocket,
+  ETH_P_ALL,
+  openPacketSocket,
+  receiveFrame,
+  sendFrame,
+} from "../../src/linux/packet-socket.ts";
+import type { Classifier } from "../../src/plan/plan.ts";
+import { vmi } from "../support/builders.ts";
+import { type FrameCase, guestFrames } from "../support/frames.ts";
+import { eventually, requires } from "../support/netns.ts";
+import { OTHER, POD, type WiredPod, wiredPod } from "../support/wired-pod.ts";
+
+const NEEDS = requires("root", "nft");
+const CLASSIFIERS = NEEDS.skip === false ? hostFeatures().classifiers : [];
+
+interface Way {
+  readonly name: string;
+  readonly spelling: Partial<InterfaceSpec>;
+  readonly classifier?: Classifier;
+}
+
+const BRIDGE: Way = { name: "bridge", spelling: { bridge: {} } };
+const MANAGED_TAP: Way = { name: "managed-tap", spelling: { binding: { name: "managed-tap" } } };
+const REDIRECTS = CLASSIFIERS.map(
+  (classifier): Way => ({
+    name: `tc-redirect by ${classifier}`,
+    spelling: { binding: { name: "tc-redirect" } },
+    classifier,
+  }),
+);
+const WAYS = [BRIDGE, MANAGED_TAP, ...REDIRECTS];
+/** What nobody may who is held to its MAC alone. */
+const SERVERS =
+  /^a (redirect|DHCP offer|DHCPv6 advertisement|router advertisement( behind.*| in a fragment)?)$/;
+const VIRTUAL_MAC = "00:00:5e:00:01:07";
+const SHARED = { v4: "10.99.0.200", v6: "fd99::200" } as const;
+const BEHIND = { v4: "198.51.100.1", v6: "2001:db8:7::1" } as const;
+
+for (const way of WAYS) {
+  for (const level of ["mac", "off"] as const) {
+    test(
+      `${way.name}, ${level}: each frame that the level lifts passes, each other one is dropped`,
+      NEEDS,
+      async (t) => {
+        const it = await place(t, way, level);
+        const fates = (await framesOf(it)).map((one) => ({ ...one, fate: fateAt(level, one, it) }));
+        assert.ok(fates.some(({ name, fate }) => name === "another IPv6 address" && fate === "passes"));
+        await judged(t, it, fates);
+        assert.deepEqual(drift(it), []);
+      },
+    );
+  }
+
+  test(
+    `${way.name}, mac: a guest forwards for others, and has an address that it shares`,
+    NEEDS,
+    async (t) => {
+      const it = await place(t, way, "mac");
+      await addressed(it);
+      for (const family of ["v4", "v6"] as const) {
+        const whole = family === "v4" ? 32 : 128;
+        const quiet = family === "v4" ? [] : ["nodad"];
+        await it.guest.read("ip", "address", "add", `${BEHIND[family]}/${whole}`, "dev", "lo", ...quiet);
+        await it.guest.read("ip", "address", "add", `${SHARED[family]}/${whole}`, "dev", "eth0", ...quiet);
+        it.neighbour.run("ip", "route", "add", `${BEHIND[family]}/${whole}`, "via", POD[family]);
+        it.neighbour.run("ping", "-c1", "-W2", BEHIND[family]);
+        it.neighbour.run("ping", "-c1", "-W2", SHARED[family]);
+      }
+    },
+  );
+
+  test(`${way.name}, off: a guest speaks and is spoken to under a virtual MAC`, NEEDS, async (t) => {
+    const it = await place(t, way, "off");
+    const own = ["link", "eth0", "address", VIRTUAL_MAC, "type", "macvlan", "mode", "bridge"];
+    await it.guest.read("ip", "link", "add", "vrrp", ...own);
+    await it.guest.read("ip", "link", "set", "vrrp", "up");
+    // Linux answers for all of its addresses on every link otherwise.
+    await it.guest.read("sysctl", "-qw", "net.ipv4.conf.all.arp_ignore=1");
+    for (const family of ["v4", "v6"] as const) {
+      const cidr = `${SHARED[family]}/${family === "v4" ? 24 : 64}`;
+      const quiet = family === "v4" ? [] : ["nodad"];
+      await it.guest.read("ip", "address", "add", cidr, "dev", "vrrp", ...quiet);
+      it.neighbour.run("ping", "-c1", "-W2", SHARED[family]);
+      assert.match(it.neighbour.run("ip", "neigh", "show", SHARED[family]), new RegExp(VIRTUAL_MAC));
+    }
+  });
+}
+
+test("the level of one NIC is not that of another", NEEDS, async (t) => {
+  const it = await place(t, BRIDGE, "strict, lan=off");
+  assert.ok((await framesOf(it)).some(({ fate }) => fate === "spoofed_ipv4"));
+  const notes = it.nic.notes.filter((note) => note.includes("port security"));
+  assert.deepEqual(notes, []);
+  await judged(
+    t,
+    it,
+    (await framesOf(it)).filter(({ fate }) => fate === "spoofed_ipv4" || fate === "spoofed_mac"),
+  );
+});
+
+function place(t: TestContext, { spelling, classifier }: Way, level: string): Promise<WiredPod> {
+  const interfaces = [{ name: "default", ...spelling }] as InterfaceSpec[];
+  const spec: Vmi["spec"] = { domain: { devices: { interfaces } }, networks: [{ name: "default", pod: {} }] };
+  const annotations = { "podtap.io/port-security": level };
+  return wiredPod(
+    t,
+    vmi({ annotations, spec }),
+    classifier ? { features: { classifiers: [classifier] } } : {},
+  );
+}
+
+async function addressed({ guest }: WiredPod): Promise<void> {
+  await guest.read("ip", "address", "add", `${POD.v4}/24`, "dev", "eth0");
+  await guest.read("ip", "address", "add", `${POD.v6}/64`, "dev", "eth0", "nodad");
+}
+
+async function framesOf(it: WiredPod): Promise<readonly FrameCase[]> {
+  const links = await it.guest.read("ip", "-6", "address", "show", "dev", "eth0", "scope", "link");
+  const linkLocal = (text: string): Ip => (/inet6 (fe80:\S+)\/64/.exec(text)?.[1] ?? "") as Ip;
+  return guestFrames({
+    guest: { mac: it.nic.mac, v4: POD.v4 as Ip, v6: POD.v6 as Ip, linkLocal: linkLocal(links) },
+    other: {
+      mac: it.neighbour.run("cat", "/sys/class/net/eth0/address").trim() as Mac,
+      v4: OTHER.v4 as Ip,
+      v6: OTHER.v6 as Ip,
+    },
+    router: linkLocal(it.host.run("ip", "-6", "address", "show", "dev", "br0")),
+  });
+}
+
+/** What becomes of a frame where port security is not strict. */
+function fateAt(level: "mac" | "off", { name, fate }: FrameCase, it: WiredPod): string {
+  // podtap's own servers go on answering, where it has any.
+  if (fate === "asked_inside") return it.nic.services.length > 0 ? fate : "passes";
+  if (level === "off") return "passes";
+  if (fate === "spoofed_mac" || fate === "not_redirected" || SERVERS.test(name)) return fate;
+  return "passes";
+}
+
+/** Sends each frame in at the guest's end and sees whether the neighbour gets it, and which counter moved. */
+async function judged(t: TestContext, it: WiredPod, frames: readonly FrameCase[]): Promise<void> {
+  const counters = new Set(it.nic.nft.flatMap((table) => table.counters.map(({ name }) => name)));
+  const from = packetSocket(t, `/run/netns/${it.guest.netns}`, await it.guest.read("cat", INDEX));
+  const to = packetSocket(t, it.neighbour.path, it.neighbour.run("cat", INDEX));
+  for (const { name, frame, fate } of frames) {
+    drain(to);
+    const arrives = (): boolean =>
+      drain(to).some((one) => {
+        // br_netfilter cuts the padding off.
+        const length = Math.min(one.length, frame.length);
+        return length >= 34 && Buffer.compare(one.subarray(0, length), frame.subarray(0, length)) === 0;
+      });
+    const before = counters.has(fate) ? it.counter(fate) : 0;
+    sendFrame(from, frame);
+    if (!counters.has(fate)) await eventually(`${name} comes through`, () => arrives() || undefined);
+    else {
+      await eventually(`${name} is counted as ${fate}`, () => it.counter(fate) > before || undefined);
+      assert.ok(!arrives(), `${name} came through`);
+    }
+  }
+}
+
+const INDEX = "/sys/class/net/eth0/ifindex";
+
+function packetSocket(t: TestContext, netns: string, index: string): number {
+  const fd = openPacketSocket(netns);
+  t.after(() => closeSync(fd));
+  bindPacketSocket(fd, Number(index), ETH_P_ALL);
+  return fd;
+}
+
+function drain(fd: number): readonly Uint8Array[] {
+  const frames: Uint8Array[] = [];
+  for (let frame = receiveFrame(fd); frame !== undefined; frame = receiveFrame(fd)) frames.push(frame);
+  return frames;
+}
+
+function drift(it: WiredPod): readonly unknown[] {
+  const preview = previewPod(it.kernel, it.input, it.files, registry);
+  assert.ok(preview.ok);
+  return preview.value.steps;
+}
