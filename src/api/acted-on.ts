@@ -7,7 +7,9 @@
 export const ACTED_ON: Readonly<Record<string, string>> = {
   VirtualMachineSpec: "running runStrategy template",
   VirtualMachineInstanceSpec:
-    "domain networks volumes hostname subdomain dnsPolicy dnsConfig terminationGracePeriodSeconds",
+    "domain networks volumes accessCredentials hostname subdomain dnsPolicy dnsConfig terminationGracePeriodSeconds",
+  AccessCredential: "sshPublicKey",
+  SSHPublicKeyAccessCredentialPropagationMethod: "noCloud configDrive",
   DomainSpec: "devices cpu memory resources machine firmware",
   Devices:
     "interfaces disks rng autoattachPodInterface autoattachSerialConsole networkInterfaceMultiqueue useVirtioTransitional",

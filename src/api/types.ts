@@ -86,7 +86,35 @@ export interface VolumeSpec {
     readonly imagePullSecret?: string;
   };
   readonly cloudInitNoCloud?: CloudInitSource;
+  readonly cloudInitConfigDrive?: CloudInitSource;
   readonly emptyDisk?: { readonly capacity: string };
+  /** A CD image with a file a key, as are the next two. */
+  readonly configMap?: {
+    readonly name?: string;
+    readonly optional?: boolean;
+    readonly volumeLabel?: string;
+  };
+  readonly secret?: {
+    readonly secretName?: string;
+    readonly optional?: boolean;
+    readonly volumeLabel?: string;
+  };
+  readonly sysprep?: {
+    readonly configMap?: { readonly name?: string };
+    readonly secret?: { readonly name?: string };
+  };
+}
+
+/** `propagationMethod`: by which cloud-init volume the keys reach the guest. */
+export interface AccessCredentialSpec {
+  readonly sshPublicKey?: {
+    readonly source?: { readonly secret?: { readonly secretName?: string } };
+    readonly propagationMethod?: {
+      readonly noCloud?: object;
+      readonly configDrive?: object;
+      readonly qemuGuestAgent?: object;
+    };
+  };
 }
 
 export interface CpuSpec {
@@ -132,6 +160,7 @@ export interface VmiSpec {
   readonly domain: DomainSpec;
   readonly networks?: readonly NetworkSpec[];
   readonly volumes?: readonly VolumeSpec[];
+  readonly accessCredentials?: readonly AccessCredentialSpec[];
   readonly hostname?: string;
   readonly evictionStrategy?: string;
   readonly subdomain?: string;
@@ -259,4 +288,7 @@ export type Secret = KubeObject & {
   readonly data?: Readonly<Record<string, string>>;
   readonly stringData?: Readonly<Record<string, string>>;
 };
-export type ConfigMap = KubeObject & { readonly data?: Readonly<Record<string, string>> };
+export type ConfigMap = KubeObject & {
+  readonly data?: Readonly<Record<string, string>>;
+  readonly binaryData?: Readonly<Record<string, string>>;
+};

@@ -24,7 +24,6 @@ export interface AdmittedDomain extends DomainSpec {
 }
 
 export interface AdmittedVolume extends VolumeSpec {
-  readonly cloudInitConfigDrive?: VolumeSpec["cloudInitNoCloud"];
   readonly memoryDump?: object;
 }
 

@@ -9,7 +9,28 @@ import { absolutePathProblem } from "./file-paths.ts";
 import type { AdmittedVolume, SpecContext, SpecRule } from "./spec-context.ts";
 
 /** What podtap makes disks of. */
-const SUPPORTED = ["containerDisk", "cloudInitNoCloud", "emptyDisk"];
+const SUPPORTED = [
+  "containerDisk",
+  "cloudInitNoCloud",
+  "cloudInitConfigDrive",
+  "emptyDisk",
+  "configMap",
+  "secret",
+  "sysprep",
+];
+const FILE_INSTEAD =
+  "Write `containerDisk: {image: NAME}` in its place; `podtap up --image-override NAME=/path/disk.qcow2` takes a " +
+  "disk of this machine for it. For an empty disk write `emptyDisk: {capacity: 10Gi}`.";
+/** What to do about the sources that need what a cluster has. */
+const INSTEAD: ReadonlyMap<string, string> = new Map([
+  ...["persistentVolumeClaim", "dataVolume", "ephemeral", "hostDisk"].map(
+    (source) => [source, FILE_INSTEAD] as const,
+  ),
+  ["serviceAccount", "Put what the guest needs of it into a Secret, as a `secret` volume."],
+  ["downwardAPI", "Write the values into a ConfigMap, as a `configMap` volume."],
+  ["downwardMetrics", "Remove the volume: podtap collects no metrics for guests."],
+  ["memoryDump", "Remove the volume: podtap dumps no memory."],
+]);
 /** Of an image reference only its characters are judged here; `docker://` and spaces are the usual mistakes. */
 const IMAGE = /^[a-zA-Z0-9[][a-zA-Z0-9._\-/:@[\]]{0,511}$/;
 
@@ -40,8 +61,10 @@ export function volumeSources(vmi: SpecContext): readonly Finding[] {
     }
     const source = sources[0] ?? "";
     if (SUPPORTED.includes(source)) return [];
-    const message = `volume source ${source} is not supported yet by ${vmi.settings.release}`;
-    const hint = `Use one of ${SUPPORTED.join(", ")}.`;
+    const message = INSTEAD.has(source)
+      ? `volume source ${source} needs what a cluster has; ${vmi.settings.release} has no such storage`
+      : `volume source ${source} is not supported yet by ${vmi.settings.release}`;
+    const hint = INSTEAD.get(source) ?? `Use one of ${SUPPORTED.join(", ")}.`;
     const reason = "FieldValueNotSupported";
     return [errorAt({ code: "PT-EARLY-24", at: [...at, source], reason, message, hint })];
   });

@@ -53,7 +53,7 @@ export async function secretValue(
   if (secret === undefined) {
     throw missing(
       `volume ${volume}: secret ${name} does not exist`,
-      `create it: podtap apply -f, with the key ${keys[0]}`,
+      `create it with the key ${keys[0]}: podtap up takes its manifest, too`,
     );
   }
   for (const key of keys) {
@@ -68,7 +68,7 @@ export async function secretValue(
   );
 }
 
-function decodeBase64(text: string, volume: string): Uint8Array {
+export function decodeBase64(text: string, volume: string): Uint8Array {
   const bare = text.replace(/\s/g, "");
   if (!/^[A-Za-z0-9+/]*={0,2}$/.test(bare) || bare.length % 4 !== 0) {
     throw new PodtapError({

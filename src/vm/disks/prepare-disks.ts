@@ -1,6 +1,6 @@
 /**
  * From a VMI's volumes and kernel to files that QEMU opens: container disks as overlays on the image's file, empty
- * disks, cloud-init as a CD image, kernel and initrd of a kernel container.
+ * disks, cloud-init and configuration as CD images, kernel and initrd of a kernel container.
  *
  * Promises: asked again for the same VMI, the disks that are there stay as the guest left them; formats and backing
  * files are stated, nothing is probed; what the guest can write lies in the folder, what guests share is read-only.
@@ -9,13 +9,13 @@
 import { quantityValue } from "../../api/quantity.ts";
 import type { DiskSpec, DiskTarget, Vmi, VolumeSpec } from "../../api/types.ts";
 import { messageOf, PodtapError } from "../../base/errors.ts";
-import { NO_CLOUD_LABEL, noCloudFiles } from "../../domain/cloud-init.ts";
 import type { DomainDisk, DomainKernel } from "../../domain/devices.ts";
 import { readDiskFormat } from "../images/disk-format.ts";
 import type { ImageProgress, ImageRequest, ImageStore, PullPolicy } from "../images/image-store.ts";
 import type { Wanted } from "../images/layered-paths.ts";
 import { cleanPath } from "../images/tar-reader.ts";
-import { type DiskLookups, readCloudInit, secretValue } from "./cloud-init-sources.ts";
+import { type DiskLookups, secretValue } from "./cloud-init-sources.ts";
+import { configDisk } from "./config-disks.ts";
 import { type DiskFolder, keepFile, openDiskFolder } from "./disk-folder.ts";
 import { encodeIso } from "./iso9660.ts";
 import { encodeQcow2 } from "./qcow2.ts";
@@ -122,7 +122,9 @@ async function filesOf(task: DiskTask, folder: DiskFolder, volume: VolumeSpec, u
     return containerDisk(task, folder, volume.name, volume.containerDisk, use);
   if (volume.emptyDisk !== undefined)
     return emptyDisk(task, folder, volume.name, volume.emptyDisk.capacity, use);
-  if (volume.cloudInitNoCloud !== undefined) return cloudInit(task, folder, volume, use);
+  const content = await configDisk(task.vmi, volume, task.lookups);
+  if (content !== undefined)
+    return cdImage(folder, volume.name, encodeIso(content.label, content.files), use);
   const source = Object.keys(volume).find((key) => key !== "name") ?? "nothing";
   throw diskError("PT-DISK-1", `volume ${volume.name}: source ${source} is not supported yet`);
 }
@@ -168,16 +170,14 @@ async function emptyDisk(
   return { path, format: "qcow2", readonly };
 }
 
-async function cloudInit(
-  { vmi, lookups }: DiskTask,
+async function cdImage(
   folder: DiskFolder,
-  { name, cloudInitNoCloud = {} }: VolumeSpec,
+  volume: string,
+  image: Uint8Array,
   { device, bus, readonly }: Use,
 ): Promise<Files> {
-  const data = await readCloudInit(cloudInitNoCloud, name, lookups);
-  const image = encodeIso(NO_CLOUD_LABEL, noCloudFiles(vmi, data));
   const key = Buffer.from(image).toString("latin1");
-  const path = await keepFile(folder, name, { key, extension: "iso" }, () => image);
+  const path = await keepFile(folder, volume, { key, extension: "iso" }, () => image);
   // A guest has no business writing there; only QEMU's SATA disks cannot be read-only.
   return { path, format: "raw", readonly: readonly || device === "cdrom" || bus !== "sata" };
 }
