@@ -3,7 +3,7 @@
  * binding may rename the NIC and take its addresses; asked again it must see what it saw first.
  *
  * Kept beside the plan, written before the first change. A NIC that CNI made later is added; one that was made anew
- * (its index is gone) replaces what was known of it.
+ * (its index is gone) replaces what was known of it. What routers advertised to the pod is in it, told apart.
  */
 import { readFileSync } from "node:fs";
 import { cidrPrefix, familyOf, type Ip } from "../base/ip.ts";

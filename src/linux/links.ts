@@ -43,11 +43,13 @@ export function readLinks(rtnetlink: Rtnetlink): readonly ObservedLink[] {
   return links.map(({ master, ...link }) => {
     const bridge = master === undefined ? undefined : nameOf.get(master);
     const own = addresses.filter((one) => one.link === link.index);
+    const advertised = own.filter((one) => one.advertised).map(({ address }) => address);
     const peers = own.flatMap(({ address, peer }) => (peer === undefined ? [] : [[address, peer]]));
     return {
       ...link,
       ...(bridge !== undefined && { master: bridge }),
       addresses: own.map(({ address }) => address),
+      ...(advertised.length > 0 && { advertised }),
       ...(peers.length > 0 && { peers: Object.fromEntries(peers) }),
     };
   });

@@ -31,15 +31,18 @@ export function podNicSettings(nic: PodNicPlan, observed: Observed): readonly St
 }
 
 function release(there: ObservedLink, nic: PodNicPlan, observed: Observed): readonly Step[] {
-  // Once it has stepped aside, the kernel may give it a link-local address of its own, which nobody hears of.
+  // Once it has stepped aside, the kernel may give it a link-local address of its own, which nobody hears of, and
+  // listen to routers.
   const aside = there.name === nic.name && there.master === nic.master;
   return [
     ...observed.neighbours
       .filter(({ link, permanent }) => link === there.name && permanent)
       .map(({ link, ip }): Step => ({ op: "neighbour.delete", link, ip })),
-    ...routesToRelease(there, observed).map((route): Step => ({ op: "route.delete", route })),
+    ...routesToRelease(there, observed)
+      .filter(({ advertised }) => !(aside && advertised))
+      .map((route): Step => ({ op: "route.delete", route })),
     ...inReverseOfAdding(there.addresses)
-      .filter((address) => !(aside && address.startsWith("fe80:")))
+      .filter((address) => !(aside && isKernels(there, address)))
       .map(
         (address): Step => ({ op: "address.delete", link: there.name, address, ...peerOf(there, address) }),
       ),
@@ -74,9 +77,13 @@ function peerOf({ peers }: ObservedLink, address: Cidr): { readonly peer?: Ip } 
   return peer === undefined ? {} : { peer };
 }
 
+function isKernels({ advertised }: ObservedLink, address: Cidr): boolean {
+  return address.startsWith("fe80:") || (advertised?.includes(address) ?? false);
+}
+
 /**
- * Link-local addresses that the kernel gave to NICs while they were aside, under another MAC; to be removed when all
- * else is undone.
+ * Addresses that the kernel gave to NICs while they were aside, under another MAC; to be removed when all else is
+ * undone.
  * @param pristine what CNI left
  */
 export function strayLinkLocals(
@@ -89,13 +96,12 @@ export function strayLinkLocals(
     .flatMap((link) => (link.type === "pod-nic" && link.released ? [link.index] : []));
   return links
     .filter(({ index }) => released.includes(index))
-    .flatMap(({ index, name, mac, addresses }) => {
-      const before = pristine.links.find((link) => link.index === index)?.addresses ?? [];
+    .flatMap((link) => {
+      const { index, name, mac, addresses } = link;
+      const before = pristine.links.find((one) => one.index === index)?.addresses ?? [];
       const own = mac === undefined ? undefined : eui64("fe80::" as Ip, macToBytes(mac));
       return addresses
-        .filter(
-          (address) => address.startsWith("fe80:") && !before.includes(address) && cidrIp(address) !== own,
-        )
+        .filter((address) => isKernels(link, address) && !before.includes(address) && cidrIp(address) !== own)
         .map((address): Step => ({ op: "address.delete", link: name, address }));
     });
 }

@@ -18,12 +18,16 @@ export interface ObservedLink {
   readonly alias?: string;
   /** In the kernel's order: IPv4 as they were added, then IPv6, global before link-local, newest first. */
   readonly addresses: readonly Cidr[];
+  /** Those of `addresses` that the kernel made of a router's advertisements, and takes back when these end. */
+  readonly advertised?: readonly Cidr[];
   /** By address: the other end of those that are point to point. */
   readonly peers?: Readonly<Record<Cidr, Ip>>;
   /** Taps only. */
   readonly tap?: { readonly uid: number; readonly multiQueue: boolean };
   /** Bridge ports only. */
   readonly port?: Required<BridgePortPlan>;
+  /** veth only: its other end is in another namespace. */
+  readonly peerElsewhere?: true;
   /** macvlan and macvtap only; the lower link may be of another namespace. */
   readonly macvlan?: { readonly mode: MacvlanMode };
 }
@@ -41,6 +45,8 @@ export interface ObservedRoute {
   readonly mtu?: number;
   /** The kernel made it of an address, and makes it anew with it. */
   readonly fromAddress?: true;
+  /** A router's advertisement said so, and it ends with these. */
+  readonly advertised?: true;
   /** All hops, in order, of the multipath route that this is one of. */
   readonly hops?: readonly RouteHop[];
 }

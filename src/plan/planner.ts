@@ -19,7 +19,7 @@ import type {
   VmFacts,
 } from "./binding.ts";
 import type { HostFeatures } from "./host-features.ts";
-import type { Observed } from "./observed.ts";
+import type { Observed, ObservedLink } from "./observed.ts";
 import { mtuNotes } from "./parts/path-mtu.ts";
 import type { NicPlan, Plan } from "./plan.ts";
 
@@ -123,15 +123,25 @@ export function sysctlsToObserve(podInterfaces: readonly string[]): readonly str
 
 /** A guest with two default routes uses one of them, and nobody knows which. */
 function defaultRouteNic(nics: readonly BoundNic[], observed: Observed): BoundNic | undefined {
-  const hasDefault = ({ podInterface }: BoundNic): boolean =>
-    observed.routes.some(({ link, destination }) => link === podInterface && cidrPrefix(destination) === 0);
-  return nics.find(({ primary }) => primary) ?? nics.find(hasDefault);
+  const defaults = observed.routes.filter(({ destination }) => cidrPrefix(destination) === 0);
+  const over = (routes: Observed["routes"]): BoundNic | undefined =>
+    nics.find(({ podInterface }) => routes.some(({ link }) => link === podInterface));
+  return (
+    nics.find(({ primary }) => primary) ?? over(defaults.filter((one) => !one.advertised)) ?? over(defaults)
+  );
+}
+
+/** What a pod's kernel makes of router advertisements is nobody's address but the pod's, and may come a moment later. */
+function withoutAdvertised(link: ObservedLink): ObservedLink {
+  const { advertised = [], addresses, ...rest } = link;
+  return { ...rest, addresses: addresses.filter((address) => !advertised.includes(address)) };
 }
 
 function planNic(nic: BoundNic, input: PlanInput, vm: VmFacts, defaultRoute: boolean): Result<NicPlan> {
   const names = wiringNames(nic.podInterface, nic.primary);
-  const podLink = input.observed.links.find((link) => link.name === nic.podInterface);
-  if (podLink === undefined) return failed(noPodLink(nic));
+  const found = input.observed.links.find((link) => link.name === nic.podInterface);
+  if (found === undefined) return failed(noPodLink(nic));
+  const podLink = withoutAdvertised(found);
   const context: NicContext = {
     ...input.attachments?.[nic.network.name],
     interface: nic.interface,

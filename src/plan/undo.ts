@@ -35,7 +35,8 @@ const inverses: { readonly [O in StepOp]: Inverse<O> } = {
   },
   "address.delete": ({ link, address, peer }, before) => {
     const old = linkOf(before, link);
-    if (old === undefined || isOurs(old)) return [];
+    // The kernel makes it anew when the router speaks again; by us it would stay for ever.
+    if (old === undefined || isOurs(old) || old.advertised?.includes(address)) return [];
     const prefix = prefixRoute(old, address, peer);
     const hadPrefix = before.routes.some(
       (route) => route.fromAddress && route.link === link && route.destination === prefix.destination,
@@ -47,7 +48,7 @@ const inverses: { readonly [O in StepOp]: Inverse<O> } = {
     ];
   },
   "route.add": ({ route }) => [{ op: "route.delete", route }],
-  "route.delete": ({ route }) => [{ op: "route.add", route }],
+  "route.delete": ({ route }) => (route.advertised ? [] : [{ op: "route.add", route }]),
   "neighbour.add": ({ link, ip }, before) => {
     const old = before.neighbours.find((entry) => entry.link === link && entry.ip === ip && entry.permanent);
     if (isOursOrNew(before, link)) return [];

@@ -10,7 +10,7 @@ import {
   netmaskOf,
   toCidr,
 } from "../base/ip.ts";
-import { attribute, concat, decodeAttributes, u32Attribute, viewOf } from "./netlink.ts";
+import { attribute, concat, decodeAttributes, readU32, u32Attribute, viewOf } from "./netlink.ts";
 
 export const RTM_NEWADDR = 20;
 export const RTM_DELADDR = 21;
@@ -23,6 +23,8 @@ const IFA_BROADCAST = 4;
 const IFA_FLAGS = 8;
 /** A bridge without carrier never finishes duplicate address detection, so it is not started. */
 const IFA_F_NODAD = 2;
+/** Not set on what the kernel made of router advertisements. */
+const IFA_F_PERMANENT = 0x80;
 const AF_INET = 2;
 const AF_INET6 = 10;
 const RT_SCOPE_UNIVERSE = 0;
@@ -35,6 +37,8 @@ export interface AddressInfo {
   readonly address: Cidr;
   /** The other end of a point-to-point address. */
   readonly peer?: Ip;
+  /** IPv6, not for ever: made of a router's advertisement. Told only. */
+  readonly advertised?: true;
   /** Asked for only: duplicate address detection is due, and on a link that is down it never comes. */
   readonly tentative?: true;
 }
@@ -73,10 +77,12 @@ export function decodeAddress(payload: Uint8Array): AddressInfo | undefined {
   if (own === undefined) return undefined;
   const ip = ipFromBytes(own);
   const peer = other === undefined ? ip : ipFromBytes(other);
+  const flags = readU32(attributes.get(IFA_FLAGS)) ?? payload[2] ?? 0;
   return {
     link: viewOf(payload).getUint32(4, true),
     address: toCidr(ip, payload[1] ?? 0),
     ...(peer !== ip && { peer }),
+    ...(family === AF_INET6 && (flags & IFA_F_PERMANENT) === 0 && { advertised: true as const }),
   };
 }
 

@@ -25,6 +25,16 @@ test("a default route over a gateway, with its metric", () => {
   ]);
 });
 
+test("what a router advertised: its own route, and a prefix that runs out", () => {
+  const route = (protocol: string) =>
+    `0a000000fe${protocol}00011000000008000f00fe000000080006000004000014000500fd0000000000000000000000000000020800040002000000`;
+  const expiring = IPV6_CACHE_INFO.replace(/^24000c00.{16}.{8}/, (head) => `${head.slice(0, -8)}10270000`);
+  const plain = { destination: "::/0", gateway: "fd00::2", link: 2, metric: 1024 };
+  assert.deepEqual(told(route("09") + IPV6_CACHE_INFO), [{ ...plain, advertised: true }]);
+  assert.deepEqual(told(route("02") + expiring), [{ ...plain, fromAddress: true, advertised: true }]);
+  assert.deepEqual(told(route("02") + IPV6_CACHE_INFO), [{ ...plain, fromAddress: true }]);
+});
+
 test("multipath, one entry a hop", () => {
   const route =
     "02180000fe0300011000000008000f00fe00000008000100c0000200240009001000100002000000080005000a0900021000100002000000080005000a090003";

@@ -34,6 +34,7 @@ const RTA = {
   source: 7,
   metrics: 8,
   multipath: 9,
+  cacheInfo: 12,
   table: 15,
   via: 18,
 } as const;
@@ -47,6 +48,9 @@ const RTN_UNICAST = 1;
 const RTPROT_KERNEL = 2;
 /** What `ip route add` and CNI plugins leave. */
 const RTPROT_BOOT = 3;
+const RTPROT_RA = 9;
+/** Offset of rta_expires in struct rta_cacheinfo. */
+const EXPIRES = 8;
 /** A cached route of one peer, not configuration. */
 const RTM_F_CLONED = 0x200;
 const RTNH_F_ONLINK = 4;
@@ -70,6 +74,8 @@ export interface RouteInfo extends RouteHop {
   readonly source?: Ip;
   readonly mtu?: number;
   readonly fromAddress?: true;
+  /** By a router: it says so itself, or it runs out. Prefixes that routers tell are the kernel's own otherwise. */
+  readonly advertised?: true;
   /** All hops of the multipath route that this is one of. */
   readonly hops?: readonly WeightedHop[];
 }
@@ -127,6 +133,7 @@ export function decodeRoute(payload: Uint8Array): readonly RouteInfo[] {
     ...(source !== undefined && { source: ipFromBytes(source) }),
     ...(mtu !== undefined && { mtu }),
     ...(protocol === RTPROT_KERNEL && { fromAddress: true as const }),
+    ...((protocol === RTPROT_RA || expires(attributes)) && { advertised: true as const }),
   };
   const multipath = attributes.get(RTA.multipath);
   if (multipath !== undefined) {
@@ -135,6 +142,11 @@ export function decodeRoute(payload: Uint8Array): readonly RouteInfo[] {
   }
   const link = readU32(attributes.get(RTA.link));
   return link === undefined ? [] : [{ ...common, link, ...gatewayOf(attributes), ...onLink(flags) }];
+}
+
+function expires(attributes: Attributes): boolean {
+  const info = attributes.get(RTA.cacheInfo);
+  return info !== undefined && info.length >= EXPIRES + 4 && viewOf(info).getInt32(EXPIRES, true) !== 0;
 }
 
 function decodeHops(multipath: Uint8Array): readonly WeightedHop[] {

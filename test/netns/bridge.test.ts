@@ -19,6 +19,7 @@ import {
   sendFrame,
 } from "../../src/linux/packet-socket.ts";
 import { guestServices } from "../../src/vm/guest-services.ts";
+import { advertise, advertiseTo, ROUTER } from "../support/advertise.ts";
 import { type VmiParts, vmi } from "../support/builders.ts";
 import { hookScript, startClient } from "../support/client.ts";
 import { type FrameCase, guestFrames, networkFrames } from "../support/frames.ts";
@@ -233,22 +234,26 @@ test("bridge: while no guest is there yet, neighbours find its MAC", NEEDS, asyn
 
 for (const eth0 of ["0", "1"]) {
   const what = `accept_dad is ${eth0} for the pod NIC, 0 for links to come`;
-  test(`bridge: nobody has its address proven (${what}): the bridge answers all the same`, NEEDS, async (t) => {
-    const keys = { default: "0", all: "0", eth0 };
-    const it = await bridged(t, BRIDGE, {
-      prepare: ({ pod }) => {
-        for (const [link, value] of Object.entries(keys))
-          pod.run("sysctl", "-qw", `net.ipv6.conf.${link}.accept_dad=${value}`);
-        pod.run("sysctl", "-qw", "net.ipv6.conf.default.dad_transmits=0");
-      },
-    });
-    await it.guest.stop();
-    for (const family of families) assert.equal(macSeen(it, family), it.nic.mac);
-    assert.deepEqual(drift(it), []);
-    assert.deepEqual(unwirePod(it.kernel, it.files), []);
-    for (const [link, value] of Object.entries(keys))
-      assert.equal(it.pod.run("sysctl", "-n", `net.ipv6.conf.${link}.accept_dad`).trim(), value);
-  });
+  test(
+    `bridge: nobody has its address proven (${what}): the bridge answers all the same`,
+    NEEDS,
+    async (t) => {
+      const keys = { default: "0", all: "0", eth0 };
+      const it = await bridged(t, BRIDGE, {
+        prepare: ({ pod }) => {
+          for (const [link, value] of Object.entries(keys))
+            pod.run("sysctl", "-qw", `net.ipv6.conf.${link}.accept_dad=${value}`);
+          pod.run("sysctl", "-qw", "net.ipv6.conf.default.dad_transmits=0");
+        },
+      });
+      await it.guest.stop();
+      for (const family of families) assert.equal(macSeen(it, family), it.nic.mac);
+      assert.deepEqual(drift(it), []);
+      assert.deepEqual(unwirePod(it.kernel, it.files), []);
+      for (const [link, value] of Object.entries(keys))
+        assert.equal(it.pod.run("sysctl", "-n", `net.ipv6.conf.${link}.accept_dad`).trim(), value);
+    },
+  );
 }
 
 for (const mtu of [1400, 1500, 9000]) {
@@ -382,6 +387,53 @@ test("bridge without IPAM: a wire, under the guest's MAC only", NEEDS, async (t)
   await eventually("the foreign MAC is counted", () => it.counter("spoofed_mac") > 0);
   assert.deepEqual(drift(it), []);
 });
+
+for (const [name, spelling] of [
+  ["bridge", BRIDGE],
+  ["managed-tap", MANAGED_TAP],
+] as const) {
+  test(
+    `${name} without IPAM: what the pod heard of the network's router is neither handed over nor kept`,
+    NEEDS,
+    async (t) => {
+      const it = await bridged(t, spelling, {
+        stack: "none",
+        prepare: ({ pod, neighbour }) => advertiseTo(pod, neighbour, "eth0"),
+      });
+      assert.deepEqual([it.nic.services, it.nic.addresses], [[], { pod: [], guest: [] }]);
+      assert.deepEqual(drift(it), []);
+      assert.equal(it.pod.run("ip", "-6", "address", "show", "to", `${ROUTER.prefix}/64`), "");
+      advertise(it.neighbour, "eth0");
+      await eventually("the guest hears the router itself", async () =>
+        (await it.guest.read("ip", "-6", "route", "show", "default")).includes(ROUTER.linkLocal),
+      );
+      assert.deepEqual(drift(it), []);
+      await it.guest.stop();
+      assert.deepEqual(unwirePod(it.kernel, it.files), []);
+      // Nothing that would outlive the router; the kernel learns it anew.
+      assert.equal(it.pod.run("ip", "-6", "route", "show", "default"), "");
+      assert.equal(it.pod.run("ip", "-6", "address", "show", "to", `${ROUTER.prefix}/64`), "");
+    },
+  );
+}
+
+test(
+  "bridge: an address by CNI, and a router that only the pod heard: the guest is told of it",
+  NEEDS,
+  async (t) => {
+    const it = await bridged(t, BRIDGE, {
+      stack: "none",
+      prepare: ({ pod, neighbour }) => {
+        pod.run("ip", "address", "add", `${POD.v6}/64`, "dev", "eth0", "nodad");
+        advertiseTo(pod, neighbour, "eth0");
+      },
+    });
+    assert.deepEqual(it.nic.addresses, { pod: [POD.v6], guest: [POD.v6] });
+    await addressed(it);
+    assert.match(await it.guest.read("ip", "-6", "route", "show", "default"), new RegExp(ROUTER.linkLocal));
+    assert.deepEqual(drift(it), []);
+  },
+);
 
 test("bridge: torn down, the pod is CNI's again and speaks for itself", NEEDS, async (t) => {
   let pristine = "";

@@ -11,6 +11,7 @@ import type { Kernel } from "../../src/apply/ports.ts";
 import { previewPod, unwirePod } from "../../src/apply/wire-pod.ts";
 import { registry } from "../../src/bindings/index.ts";
 import { openKernel } from "../../src/linux/kernel.ts";
+import { advertise, advertiseTo, ROUTER } from "../support/advertise.ts";
 import {
   HOST_IP,
   lanNetwork,
@@ -288,6 +289,34 @@ test(
     await one.guest.read("ip", "link", "set", "forged", "up");
     await one.guest.exec("ping", ["-c1", "-W1", "-I", "forged", ips[1] ?? ""]);
     assert.ok(one.wired.counter("spoofed_mac") > 0);
+  },
+);
+
+test(
+  "macvtap on a host's interface: what the pod hears of the LAN's router is not the guest's",
+  needs,
+  async (t) => {
+    const net = lanNetwork(t);
+    const pod = macvlanPod(t, net);
+    advertiseTo(pod, net.lan, "lan");
+    const it = wireMacvtap(t, pod, { networkName: "lan" });
+    assert.deepEqual(it.nic.addresses, { pod: [], guest: [] });
+    const guest = await it.startGuest();
+    const heard = async (): Promise<boolean> => {
+      advertise(net.lan, "lan");
+      return (await guest.read("ip", "-6", "route", "show", "default")).includes(ROUTER.linkLocal);
+    };
+    await eventually("the guest hears the router itself", heard);
+    // The pod NIC hears it too, where it is.
+    const preview = previewPod(it.kernel, it.input, it.files, registry);
+    assert.deepEqual(preview.ok && preview.value.steps, []);
+    await guest.stop();
+    assert.deepEqual(unwirePod(it.kernel, it.files), []);
+    const [nic] = it.kernel.readLinks().filter(({ name }) => name === it.nic.podInterface);
+    const lasting = nic?.addresses.filter(
+      (one) => !one.startsWith("fe80:") && !nic.advertised?.includes(one),
+    );
+    assert.deepEqual(lasting, [], "nothing that would outlive the router");
   },
 );
 

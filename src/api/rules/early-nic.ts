@@ -1,5 +1,5 @@
 /**
- * What KubeVirt accepts in an interface and fails on later, or never notices: PT-EARLY-6 to 8, 21, 22, 41, 42, 51; 53 and 54.
+ * What KubeVirt accepts in an interface and fails on later, or never notices: PT-EARLY-6 to 8, 21, 22, 41, 42, 51.
  */
 import { type Mac, macToBytes, parseMac } from "../../base/mac.ts";
 import { errorAt, type Finding, warningAt } from "../finding.ts";

@@ -248,6 +248,9 @@ class State {
     if (link === undefined) return;
     link.addresses = withoutAddress(link.addresses, address);
     const peers = Object.entries(link.peers ?? {}).filter(([one]) => link.addresses.includes(one as Cidr));
+    const advertised = link.advertised?.filter((one) => link.addresses.includes(one)) ?? [];
+    if (advertised.length > 0) link.advertised = advertised;
+    else delete link.advertised;
     if (peers.length > 0) link.peers = Object.fromEntries(peers);
     else delete link.peers;
     this.routing.settle();

@@ -144,18 +144,21 @@ function globalAddress(nic: NicContext, family: Family): Cidr | undefined {
   );
 }
 
-/** Without those that an address brings along, and the default route that the pod used: the lowest metric's. */
+/**
+ * Without those that an address brings along or a router tells, and the default route that the pod used: the lowest
+ * metric's. Where CNI left none a router's counts: its advertisements do not reach a guest that we address.
+ */
 function routesOf(
   nic: NicContext,
   family: Family,
 ): { readonly all: readonly ObservedRoute[]; readonly best: ObservedRoute | undefined } {
-  const all = nic.routes.filter((route) => familyOf(route.destination) === family && !route.fromAddress);
-  const best = all
-    .filter(isDefault)
-    .reduce<ObservedRoute | undefined>(
-      (least, route) => (least === undefined || (route.metric ?? 0) < (least.metric ?? 0) ? route : least),
-      undefined,
-    );
+  const own = nic.routes.filter((route) => familyOf(route.destination) === family && !route.fromAddress);
+  const all = own.filter((route) => !route.advertised);
+  const defaults = [all, own].map((some) => some.filter(isDefault)).find((some) => some.length > 0);
+  const best = (defaults ?? []).reduce<ObservedRoute | undefined>(
+    (least, route) => (least === undefined || (route.metric ?? 0) < (least.metric ?? 0) ? route : least),
+    undefined,
+  );
   return { all, best };
 }
 

@@ -120,8 +120,6 @@ export async function createMachine(bench: Bench, binding: Binding, segment: Seg
     inNetns(pod.path, () => writeSysctl(`net/ipv6/conf/default/${key}`, value));
   // The plugin waits for duplicate address detection.
   set("accept_dad", "0");
-  // What a pod's kernel learns of the network's router while it has its NIC would look like a leftover.
-  if (segment.addressing === "dhcp") set("accept_ra", "0");
   const wanted = vmiOf(binding, segment);
   const networks = bench.networksOn(segment);
   const identity = { id: pod.name, uid: pod.name, namespace: "default", name: pod.name, hostname: "web" };
@@ -262,12 +260,16 @@ function vmiOf(binding: Binding, { bridge }: Segment): Vmi {
   });
 }
 
-/** What a teardown must restore. */
+/** What a teardown must restore; what routers advertise comes and goes with them. */
 function stateOf(netns: string): object {
   return within(netns, (kernel) => {
     const sysctls = ["net/ipv4/ip_forward", "net/ipv6/conf/all/forwarding", "net/ipv6/conf/eth0/accept_ra"];
     const { links, routes, nft, sysctls: settings } = observe(kernel, { sysctls });
-    return { links: links.map(({ index: _, ...link }) => link), routes, nft, settings };
+    const lasting = links.map(({ index: _, advertised = [], addresses, ...link }) => ({
+      ...link,
+      addresses: addresses.filter((address) => !advertised.includes(address)),
+    }));
+    return { links: lasting, routes: routes.filter((route) => !route.advertised), nft, settings };
   });
 }
 
