@@ -2,6 +2,8 @@
  * Fields of the Kubernetes objects beside VirtualMachine and VirtualMachineInstance, in the notation of
  * kubevirt-fields.gen.ts.
  */
+import { INSTANCETYPE_KINDS, PREFERENCE_KINDS } from "./kinds.ts";
+
 export const CORE_FIELDS: Readonly<Record<string, string>> = {
   VirtualMachine: "apiVersion!:string kind!:string metadata!:ObjectMeta spec!:VirtualMachineSpec status:any",
   VirtualMachineInstance:
@@ -13,6 +15,14 @@ export const CORE_FIELDS: Readonly<Record<string, string>> = {
     "apiVersion!:string kind!:string metadata!:ObjectMeta data:{}text binaryData:{}text immutable:bool",
   NetworkAttachmentDefinition:
     "apiVersion!:string kind!:string metadata!:ObjectMeta spec:NetworkAttachmentDefinitionSpec",
+
+  // Read as they are, for the VMs of the same files: instancetypes.ts.
+  ...Object.fromEntries(
+    [...INSTANCETYPE_KINDS, ...PREFERENCE_KINDS].map((kind) => [
+      kind,
+      "apiVersion!:string kind!:string metadata!:ObjectMeta spec:any",
+    ]),
+  ),
 
   ObjectMeta:
     "name:string generateName:string namespace:string uid:string resourceVersion:string generation:int " +

@@ -54,14 +54,15 @@ export function effectiveVmiSpec(spec: VmiSpec, settings: Settings): VmiSpec {
   const interfaces = (full.domain.devices.interfaces ?? []).map((iface) =>
     todaysInterface(iface, settings.known),
   );
-  const memory = full.domain.memory?.guest ?? full.domain.resources?.requests?.["memory"];
+  const { requests, limits } = full.domain.resources ?? {};
+  const memory = full.domain.memory?.guest ?? requests?.["memory"] ?? limits?.["memory"];
   return {
     ...full,
     domain: {
       ...full.domain,
       cpu: { ...full.domain.cpu, ...topologyOf(full.domain) },
       ...(memory === undefined ? {} : { memory: { ...full.domain.memory, guest: String(memory) } }),
-      machine: { type: full.domain.machine?.type || "q35" },
+      machine: { type: machineType(full.domain) },
       devices: { ...full.domain.devices, interfaces, ...disksOf(full) },
       ...firmwareOf(full.domain),
     },
@@ -70,6 +71,16 @@ export function effectiveVmiSpec(spec: VmiSpec, settings: Settings): VmiSpec {
     ...dnsOf(full),
     terminationGracePeriodSeconds: full.terminationGracePeriodSeconds ?? GRACE_SECONDS,
   };
+}
+
+/** Machine types of a distribution's own QEMU, as `pc-q35-rhel9.2.0`, are q35 elsewhere. */
+export function isForeignMachine(type: string): boolean {
+  return /^pc-q35-(?!\d+\.\d+$)/.test(type);
+}
+
+function machineType({ machine }: DomainSpec): string {
+  const type = machine?.type || "q35";
+  return isForeignMachine(type) ? "q35" : type;
 }
 
 /** Every spelling of a binding becomes today's; NTP servers lose leading zeros. */

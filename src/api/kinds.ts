@@ -12,6 +12,17 @@ const ACTED: ReadonlyMap<string, readonly string[]> = new Map([
   ["ConfigMap", ["v1"]],
 ]);
 
+/** Read for the VMs of the same files (instancetypes.ts), and not kept. */
+export const INSTANCETYPE_KINDS = ["VirtualMachineInstancetype", "VirtualMachineClusterInstancetype"];
+export const PREFERENCE_KINDS = ["VirtualMachinePreference", "VirtualMachineClusterPreference"];
+const INSTANCETYPE_VERSIONS = ["v1", "v1beta1", "v1alpha2", "v1alpha1"].map(
+  (version) => `instancetype.kubevirt.io/${version}`,
+);
+
+export function isDefinition(kind: string): boolean {
+  return INSTANCETYPE_KINDS.includes(kind) || PREFERENCE_KINDS.includes(kind);
+}
+
 /** API groups of KubeVirt and its friends: every kind in them is known, and not acted on. */
 const KNOWN_GROUPS = [
   "kubevirt.io",
@@ -64,6 +75,9 @@ const KUBEVIRT_KINDS = [
   "KubeVirt",
 ];
 
+/** A group that is nearly one of these is a typing mistake. */
+const OWN_GROUPS = ["kubevirt.io", "k8s.cni.cncf.io", "instancetype.kubevirt.io"];
+
 export type KindVerdict =
   | { readonly acted: true }
   | {
@@ -78,6 +92,7 @@ export type KindVerdict =
 export function judgeKind(apiVersion: string, kind: string): KindVerdict {
   const versions = ACTED.get(kind);
   if (versions?.includes(apiVersion) === true) return { acted: true };
+  if (isDefinition(kind) && INSTANCETYPE_VERSIONS.includes(apiVersion)) return { acted: true };
   const group = apiVersion.includes("/") ? apiVersion.slice(0, apiVersion.indexOf("/")) : "";
   if (isKnownElsewhere(group, kind)) return notActedOn(kind);
   if (versions !== undefined) {
@@ -91,6 +106,8 @@ export function judgeKind(apiVersion: string, kind: string): KindVerdict {
     };
   }
   const near = suggest(kind, [...ACTED.keys(), ...KUBEVIRT_KINDS, ...KNOWN_CORE]);
+  // Other projects' kinds: nmstate's, MetalLB's, whatever else people keep in the same file.
+  if (near === undefined && isOtherProject(group)) return notActedOn(kind);
   return {
     acted: false,
     code: "PT-MAN-8",
@@ -109,13 +126,17 @@ function isKnownElsewhere(group: string, kind: string): boolean {
   return KNOWN_GROUPS.includes(group) && !ACTED.has(kind);
 }
 
+function isOtherProject(group: string): boolean {
+  return /^[a-z0-9-]+(\.[a-z0-9-]+)+$/.test(group) && suggest(group, OWN_GROUPS) === undefined;
+}
+
 function notActedOn(kind: string): KindVerdict {
   return {
     acted: false,
     code: "PT-MAN-9",
     severity: "warning",
     field: "kind",
-    message: `podtap does not act on ${kind} yet; this object is left out`,
+    message: `podtap does not act on ${kind}; this object is left out`,
     hint: `podtap acts on ${[...ACTED.keys()].join(", ")}.`,
   };
 }

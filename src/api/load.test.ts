@@ -88,7 +88,7 @@ test("typing mistakes are named with the right word, and cost one problem each",
     "11:9 error PT-MAN-10 spec.domain.devices.interfaces[0].masqurade",
     "12:9 error PT-MAN-10 spec.domain.devices.interfaces[0].macadress",
     "15:3 error PT-MAN-10 spec.tolerationz",
-    "15:3 warning PT-MAN-13 spec.tolerationz",
+    "15:3 warning PT-MAN-24 spec.tolerationz",
   ]);
   assert.deepEqual(
     problems.slice(0, 3).map(({ hint }) => hint),
@@ -164,9 +164,16 @@ test("kinds: known, not acted on, unknown, of the wrong version", () => {
       : `${problem.severity} ${problem.code} ${problem.field}: ${problem.hint}`;
   };
   assert.equal(judge("v1", "ConfigMap").startsWith("error PT-MAN-10 spec"), true);
+  assert.equal(
+    judge("instancetype.kubevirt.io/v1beta1", "VirtualMachinePreference").includes("PT-MAN-9"),
+    false,
+  );
+  assert.match(judge("nmstate.io/v1", "NodeNetworkConfigurationPolicy"), /^warning PT-MAN-9 kind/);
+  assert.match(judge("pool.kubevirt.io/v1beta1", "VirtualMachinePool"), /^warning PT-MAN-9 kind/);
+  assert.match(judge("kubevrt.io/v1", "VirtualMachinePool"), /^error PT-MAN-8 kind/);
   assert.match(
-    judge("instancetype.kubevirt.io/v1beta1", "VirtualMachineInstancetype"),
-    /^warning PT-MAN-9 kind/,
+    judge("example.com/v1", "VirtualMachines"),
+    /^error PT-MAN-8 kind: Did you mean `VirtualMachine`/,
   );
   assert.match(judge("kubevirt.io/v1", "VirtualMachineInstanceReplicaSet"), /^warning PT-MAN-9 kind/);
   assert.match(judge("v1", "Namespace"), /^warning PT-MAN-9/);
@@ -182,6 +189,26 @@ test("kinds: known, not acted on, unknown, of the wrong version", () => {
   assert.match(judge("kubevirt.io/v2", "VirtualMachine"), /^error PT-MAN-8 apiVersion/);
   assert.match(judge("", "Service"), /^error PT-MAN-8/);
   assert.match(judge("v1", "constructor"), /^error PT-MAN-8 kind/);
+});
+
+test("fields without effect on one machine are named in one note", () => {
+  const text = vmi(
+    "domain:",
+    "  memory: {guest: 1Gi, maxGuest: 2Gi}",
+    "  features: {acpi: {enabled: true}, smm: {}, kvm: {hidden: true}}",
+    "  devices: {autoattachGraphicsDevice: false}",
+    "nodeSelector: {a: b}",
+    "affinity: {}",
+  );
+  const problems = load(text);
+  assert.deepEqual(brief(problems), [
+    "8:48 warning PT-MAN-13 spec.domain.features.kvm",
+    "7:26 warning PT-MAN-24 spec.domain.memory.maxGuest",
+  ]);
+  assert.equal(
+    problems[1]?.message,
+    "without effect on one machine: `maxGuest`, `autoattachGraphicsDevice`, `nodeSelector`, `affinity`",
+  );
 });
 
 test("hostile YAML: every kind of it is a problem with a place", () => {

@@ -8,6 +8,7 @@
  * not asked.
  */
 
+import { isWithoutEffect } from "./acted-on.ts";
 import type { Fields, FieldTable, FieldType } from "./field-table.ts";
 import { errorAt, type Finding, warningAt } from "./finding.ts";
 import type { Path } from "./path.ts";
@@ -44,7 +45,8 @@ const UNPRINTABLE = /[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f\ufffe\uffff]|
 
 export function checkStructure(value: unknown, type: string, options: StructureOptions): Structure {
   const walk = new Walk(options);
-  return { value: walk.check(value, type, [], true), findings: walk.findings, ruined: walk.ruined };
+  const checked = walk.check(value, type, [], true);
+  return { value: checked, findings: [...walk.findings, ...walk.withoutEffect()], ruined: walk.ruined };
 }
 
 class Walk {
@@ -52,6 +54,8 @@ class Walk {
   readonly ruined: Path[] = [];
   readonly #options: StructureOptions;
   readonly #inert = new Set<string>();
+  /** Fields without effect, and where each stands first. */
+  readonly #idle = new Map<string, Path>();
   #unknown = 0;
 
   constructor(options: StructureOptions) {
@@ -150,6 +154,10 @@ class Walk {
 
   #noteInert(type: string, field: string, at: Path): boolean {
     if (this.#options.table.isActedOn(type, field)) return true;
+    if (isWithoutEffect(type, field)) {
+      if (!this.#idle.has(field)) this.#idle.set(field, at);
+      return false;
+    }
     const key = `${type}.${field}`;
     if (!this.#inert.has(key)) {
       this.#inert.add(key);
@@ -164,6 +172,16 @@ class Walk {
       );
     }
     return false;
+  }
+
+  /** One note for all of them. */
+  withoutEffect(): readonly Finding[] {
+    const [first] = this.#idle.values();
+    if (first === undefined) return [];
+    const names = [...this.#idle.keys()].map((name) => `\`${name}\``).join(", ");
+    const message = `without effect on one machine: ${names}`;
+    const hint = "Nothing to do: they choose among nodes, or tune what no guest here has.";
+    return [warningAt({ code: "PT-MAN-24", at: first, reason: "FieldValueNotSupported", message, hint })];
   }
 
   #missing(name: string, path: Path): void {

@@ -161,6 +161,7 @@ export interface VmiSpec {
   readonly networks?: readonly NetworkSpec[];
   readonly volumes?: readonly VolumeSpec[];
   readonly accessCredentials?: readonly AccessCredentialSpec[];
+  readonly architecture?: string;
   readonly hostname?: string;
   readonly evictionStrategy?: string;
   readonly subdomain?: string;
@@ -235,9 +236,18 @@ export interface VmiStatus {
   readonly accelerator?: { readonly type: "kvm" | "tcg"; readonly reason: string };
 }
 
+/** Names an instancetype or preference; the kind of a cluster where none is said. */
+export interface TypeMatcher {
+  readonly name?: string;
+  readonly kind?: string;
+  readonly inferFromVolume?: string;
+}
+
 export interface VmSpec {
   readonly running?: boolean;
   readonly runStrategy?: "Always" | "Halted" | "Manual" | "RerunOnFailure" | "Once";
+  readonly instancetype?: TypeMatcher;
+  readonly preference?: TypeMatcher;
   readonly template: { readonly metadata?: Partial<ObjectMeta>; readonly spec: VmiSpec };
 }
 

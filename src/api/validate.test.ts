@@ -509,8 +509,9 @@ test("Services against the VMs they come with", () => {
 test("the form of Services", () => {
   const form = (keys: string): readonly string[] =>
     codes(service(`selector: {a: b}, ${keys}`)).filter((text) => !text.includes("PT-EARLY-15"));
-  assert.deepEqual(form("type: NodePort, ports: [{port: 80}]"), ["error PT-EARLY-23 spec.type"]);
-  assert.deepEqual(form("type: LoadBalancer, ports: [{port: 80}]"), ["error PT-EARLY-23 spec.type"]);
+  assert.deepEqual(form("type: NodePort, ports: [{port: 80}]"), ["warning PT-EARLY-23 spec.type"]);
+  assert.deepEqual(form("type: LoadBalancer, ports: [{port: 80}]"), ["warning PT-EARLY-23 spec.type"]);
+  assert.deepEqual(form("type: ExternalName"), ["error PT-EARLY-23 spec.type"]);
   assert.deepEqual(form("ports: []"), ["error PT-EARLY-44 spec.ports"]);
   assert.deepEqual(form("ports: [{port: 0}]"), ["error PT-EARLY-44 spec.ports[0].port"]);
   assert.deepEqual(form("ports: [{port: 80, targetPort: 99999}]"), [

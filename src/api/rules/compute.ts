@@ -13,7 +13,9 @@ const VCPU_MAX = 255;
 /** PT-EARLY-18. KubeVirt asks VMIs only; a template without memory fails when its VMI is made. */
 export function memoryIsGiven(vmi: SpecContext): readonly Finding[] {
   const { memory, resources } = vmi.spec.domain;
-  if (memory?.guest !== undefined || (bytes(resources?.requests?.["memory"]) ?? 0) !== 0) return [];
+  // A limit alone is a request, too: KubeVirt's mutator copies it before it asks.
+  const amounts = [resources?.requests?.["memory"], resources?.limits?.["memory"]];
+  if (memory?.guest !== undefined || amounts.some((amount) => (bytes(amount) ?? 0) !== 0)) return [];
   const at = [...vmi.path, "domain"];
   const [guest, hugepages, requests] = [
     formatPath([...at, "memory", "guest"]),

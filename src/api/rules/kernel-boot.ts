@@ -1,5 +1,6 @@
 /** Admission of `firmware`: R14 and what libvirt refuses, with KubeVirt's texts where it has any. */
-import { errorAt, type Finding } from "../finding.ts";
+import { isForeignMachine } from "../defaults.ts";
+import { errorAt, type Finding, warningAt } from "../finding.ts";
 import { formatPath } from "../path.ts";
 import { absolutePathProblem } from "./file-paths.ts";
 import type { SpecContext, SpecRule } from "./spec-context.ts";
@@ -89,10 +90,26 @@ export function firmwareIdentity(vmi: SpecContext): readonly Finding[] {
 export function machineType(vmi: SpecContext): readonly Finding[] {
   const type = vmi.spec.domain.machine?.type ?? "";
   // A firmware or kernel is checked elsewhere; `pc` is i440fx, whose PCI layout podtap does not write.
-  if (type === "" || /^(pc-)?q35/.test(type)) return [];
   const at = [...vmi.path, "domain", "machine", "type"];
+  if (isForeignMachine(type)) {
+    const hint = "Nothing to do; write q35 to have it said.";
+    return [
+      warningAt({ code: "PT-EARLY-58", at, message: `${type} is another QEMU's; this one gives q35`, hint }),
+    ];
+  }
+  if (type === "" || /^(pc-)?q35/.test(type)) return [];
   const message = `${formatPath(at)} is not supported: ${type} (allowed values: [q35* pc-q35*])`;
   return [errorAt({ code: "PT-EARLY-39", at, message, hint: "Write q35, or leave machine out." })];
+}
+
+/** PT-EARLY-57. */
+export function architecture(vmi: SpecContext): readonly Finding[] {
+  const wanted = vmi.spec.architecture ?? "";
+  if (wanted === "" || wanted === "amd64") return [];
+  const message = `${vmi.settings.release} runs guests of the architecture amd64, not ${wanted}`;
+  const hint = "Leave architecture out, and name an image for amd64.";
+  const reason = "FieldValueNotSupported";
+  return [errorAt({ code: "PT-EARLY-57", at: [...vmi.path, "architecture"], reason, message, hint })];
 }
 
 export const FIRMWARE_RULES: readonly SpecRule[] = [
@@ -100,4 +117,5 @@ export const FIRMWARE_RULES: readonly SpecRule[] = [
   kernelArgsAreOneLine,
   firmwareIdentity,
   machineType,
+  architecture,
 ];

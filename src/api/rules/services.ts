@@ -16,8 +16,20 @@ import type { InterfaceSpec, Service, ServicePort, Vmi } from "../types.ts";
 export function serviceForm(service: Service): readonly Finding[] {
   const { type = "ClusterIP", ports = [], clusterIP } = service.spec;
   const findings: Finding[] = [];
-  if (type !== "ClusterIP") {
-    const message = `Service type ${type} is not supported yet`;
+  if (type === "NodePort" || type === "LoadBalancer") {
+    const message = `a Service of type ${type} gets its ClusterIP here, which this host and its pods reach, and nothing more`;
+    const hint = "From elsewhere: `podtap port-forward`, or a NIC on a network of its own.";
+    findings.push(
+      warningAt({
+        code: "PT-EARLY-23",
+        at: ["spec", "type"],
+        reason: "FieldValueNotSupported",
+        message,
+        hint,
+      }),
+    );
+  } else if (type !== "ClusterIP") {
+    const message = `Service type ${type} is not supported`;
     const hint = "Use type: ClusterIP; from this host, `podtap port-forward` reaches a guest, too.";
     findings.push(
       errorAt({ code: "PT-EARLY-23", at: ["spec", "type"], reason: "FieldValueNotSupported", message, hint }),

@@ -174,6 +174,46 @@ export function emptyDisks(vmi: SpecContext): readonly Finding[] {
   });
 }
 
+/** PT-EARLY-60. */
+export function configVolumes(vmi: SpecContext): readonly Finding[] {
+  return volumesOf(vmi).flatMap(({ volume, at }) => {
+    const { configMap, secret, sysprep } = volume;
+    const named: readonly (readonly [string, string | undefined, boolean])[] = [
+      ["configMap", configMap?.name, configMap !== undefined],
+      ["secret", secret?.secretName, secret !== undefined],
+      ["sysprep", sysprep?.configMap?.name || sysprep?.secret?.name, sysprep !== undefined],
+    ];
+    return named.flatMap(([source, name = "", there]) => {
+      if (!there || name !== "") return [];
+      const message = `the ${source} volume names no object`;
+      const hint =
+        source === "sysprep" ? "Write sysprep: {configMap: {name: …}}." : `Name the ${source} it is made of.`;
+      return [
+        errorAt({ code: "PT-EARLY-60", at: [...at, source], reason: "FieldValueRequired", message, hint }),
+      ];
+    });
+  });
+}
+
+/** PT-EARLY-59. KubeVirt's text. */
+export function keysHaveTheirVolume(vmi: SpecContext): readonly Finding[] {
+  const sources = new Set(volumesOf(vmi).flatMap(({ volume }) => sourcesOf(volume)));
+  return (vmi.spec.accessCredentials ?? []).flatMap(({ sshPublicKey }, i) =>
+    (
+      [
+        ["noCloud", "cloudInitNoCloud"],
+        ["configDrive", "cloudInitConfigDrive"],
+      ] as const
+    ).flatMap(([way, source]) => {
+      if (sshPublicKey?.propagationMethod?.[way] === undefined || sources.has(source)) return [];
+      const at = [...vmi.path, "accessCredentials", i, "sshPublicKey", "propagationMethod"];
+      const message = `${formatPath(at)} requires a ${way} disk to exist when the ${way} propagationMethod is in use`;
+      const hint = `Add a ${source} volume, or propagate by the one that is there.`;
+      return [errorAt({ code: "PT-EARLY-59", at: [...at, way], message, hint })];
+    }),
+  );
+}
+
 export const VOLUME_RULES: readonly SpecRule[] = [
   volumeSources,
   uniqueVolumeNames,
@@ -182,4 +222,6 @@ export const VOLUME_RULES: readonly SpecRule[] = [
   containerDisks,
   lunVolumes,
   emptyDisks,
+  configVolumes,
+  keysHaveTheirVolume,
 ];
