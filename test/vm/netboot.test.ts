@@ -30,7 +30,11 @@ const NAD = {
       cniVersion: "0.4.0",
       type: "bridge",
       bridge: LAN.bridge,
-      ipam: { type: "host-local", ranges: [[{ subnet: LAN.subnet, rangeStart: "10.69.0.100" }]] },
+      // Dual stack: iPXE waits a while for an IPv6 router before it goes on.
+      ipam: {
+        type: "host-local",
+        ranges: [[{ subnet: LAN.subnet, rangeStart: "10.69.0.100" }], [{ subnet: "fd69::/64" }]],
+      },
     }),
   },
 };
