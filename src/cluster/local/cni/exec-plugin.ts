@@ -118,9 +118,18 @@ function findPlugin(host: PluginHost, plugin: string): string {
   throw new PodtapError({
     code: "PT-CNI-2",
     message: `there is no CNI plugin ${JSON.stringify(plugin)} in ${host.pluginDirs.join(", ")}`,
-    hint: "install containernetworking-plugins, or name the folder of your plugins in CNI_PATH",
+    hint: isClusters(plugin)
+      ? `${plugin} is the network of a cluster; on one machine the NetworkAttachmentDefinition takes "type": "bridge"`
+      : "install containernetworking-plugins, or name the folder of your plugins in CNI_PATH",
     retry: "on-change",
   });
+}
+
+/** Plugins that a controller of a cluster stands behind: alone they would do nothing here. */
+const CLUSTERS = ["ovn-k8s-cni-overlay", "kube-ovn", "ovs", "calico", "cilium-cni", "sriov", "ib-sriov"];
+
+function isClusters(plugin: string): boolean {
+  return CLUSTERS.includes(plugin);
 }
 
 function isProgram(path: string): boolean {

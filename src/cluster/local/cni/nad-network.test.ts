@@ -36,6 +36,44 @@ test("macvtap becomes macvlan on the link that resource, master or device names"
   }
 });
 
+test("OpenShift's names of the bridge and tuning plugins mean those", () => {
+  const chain = plugins({
+    plugins: [{ type: "cnv-bridge", bridge: "br1", vlan: 5 }, { type: "cnv-tuning" }],
+  });
+  assert.deepEqual(chain, [{ type: "bridge", bridge: "br1", vlan: 5 }, { type: "tuning" }]);
+});
+
+test("whereabouts' ranges are given out by host-local", () => {
+  const given = (ipam: object) =>
+    plugins({ type: "bridge", ipam: { type: "whereabouts", ...ipam } })[0]["ipam"];
+  const local = { type: "host-local", dataDir: "/run/leases" };
+  assert.deepEqual(given({ range: "192.168.2.225/28" }), {
+    ...local,
+    ranges: [[{ subnet: "192.168.2.224/28" }]],
+  });
+  const routes = [{ dst: "0.0.0.0/0" }];
+  assert.deepEqual(given({ range: "10.0.0.10-10.0.0.20/24", gateway: "10.0.0.1", routes }), {
+    ...local,
+    ranges: [
+      [{ subnet: "10.0.0.0/24", rangeStart: "10.0.0.10", rangeEnd: "10.0.0.20", gateway: "10.0.0.1" }],
+    ],
+    routes,
+  });
+  const ipRanges = [{ range: "10.1.0.0/24", range_start: "10.1.0.5" }, { range: "fd00::/64" }];
+  assert.deepEqual(given({ ipRanges }), {
+    ...local,
+    ranges: [[{ subnet: "10.1.0.0/24", rangeStart: "10.1.0.5" }], [{ subnet: "fd00::/64" }]],
+  });
+  for (const ipam of [
+    { range: "10.0.0.0/24", exclude: ["10.0.0.8/29"] },
+    { range: "x" },
+    {},
+    { ipRanges: [1] },
+  ]) {
+    assert.deepEqual(given(ipam), { type: "whereabouts", ...ipam }, "left as it is");
+  }
+});
+
 test("leases are kept with the pods unless the NAD says where", () => {
   const ipam = { type: "host-local", subnet: "10.0.0.0/24" };
   assert.deepEqual(plugins({ type: "ptp", ipam })[0]["ipam"], { ...ipam, dataDir: "/run/leases" });

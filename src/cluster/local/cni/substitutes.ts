@@ -6,6 +6,7 @@ import type { Nad } from "../../../api/types.ts";
 import { PodtapError } from "../../../base/errors.ts";
 import { isLinkName } from "../../../base/names.ts";
 import type { CniPlugin } from "./conflist.ts";
+import { asHostLocal } from "./whereabouts.ts";
 
 export interface SubstituteContext {
   readonly nad: Nad;
@@ -26,7 +27,24 @@ export const RESOURCE_ANNOTATION = "k8s.v1.cni.cncf.io/resourceName";
 /** The device plugin of macvtap-cni names resources so; the rest is the host's link. */
 const MACVTAP_RESOURCE = "macvtap.network.kubevirt.io/";
 
+/** OpenShift ships these plugins under names of its own, unchanged otherwise. */
+const RENAMED: Readonly<Record<string, string>> = { "cnv-bridge": "bridge", "cnv-tuning": "tuning" };
+
 const SUBSTITUTES: readonly Substitute[] = [
+  {
+    applies: ({ type }) => Object.hasOwn(RENAMED, type),
+    replace: (plugin) => ({ ...plugin, type: RENAMED[plugin.type] ?? plugin.type }),
+    note: () => undefined,
+  },
+  {
+    // It gives out addresses for a whole cluster. On one machine host-local knows them all, too.
+    applies: ({ ipam }) => ipamType(ipam) === "whereabouts" && asHostLocal(ipam as Json) !== undefined,
+    replace: (plugin) => {
+      const ipam = asHostLocal(plugin["ipam"] as Json);
+      return ipam === undefined ? plugin : { ...plugin, ipam };
+    },
+    note: () => "whereabouts is not needed here: host-local gives the addresses of the same ranges",
+  },
   {
     // macvtap-cni moves a macvtap that its device plugin made. A macvlan of the same lower link takes its place:
     // a macvtap made on it in the pod sits on that lower link, too (macvlan_common_newlink).
