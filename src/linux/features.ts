@@ -14,7 +14,7 @@ import {
 import { addBridge, addMacvlan, addPark } from "./make-links.ts";
 import { inScratchNetns } from "./netns.ts";
 import { nftTables } from "./nft-tables.ts";
-import { probeClassifiers } from "./redirect.ts";
+import { canRedirectPeer, probeClassifiers } from "./redirect.ts";
 import { openRtnetlink, type Rtnetlink } from "./rtnetlink.ts";
 
 const MAC = parseMac("02:00:00:00:00:01") as Mac;
@@ -59,6 +59,7 @@ function probeKernel(): KernelFeatures {
           addPark(rtnetlink, { op: "park.add", name: "probe1", kind: "dummy", mac: MAC, mtu: MTU }),
         ),
         classifiers: probeClassifiers(rtnetlink, "lo"),
+        redirectPeer: works(canRedirectPeer),
         netdevEgress: works(hookEgress),
         macvtap: works(() => makeMacvtap(rtnetlink)),
       };

@@ -8,14 +8,14 @@ import { test } from "node:test";
 import fc from "fast-check";
 import { guestFrames, networkFrames, type Parties } from "../../test/support/frames.ts";
 import type { Cidr, Ip } from "../base/ip.ts";
-import type { Mac } from "../base/mac.ts";
+import { type Mac, macToBytes } from "../base/mac.ts";
 import type { RedirectPlan } from "../plan/plan.ts";
 import { u16, u32 } from "../wire/bytes.ts";
 import { assemble, listing } from "../wire/ebpf.ts";
 import { redirectProgram } from "./redirect-program.ts";
 import { type RedirectRule, redirectRules } from "./redirect-rules.ts";
 
-type Redirect = Pick<RedirectPlan, "local" | "senders">;
+type Redirect = Pick<RedirectPlan, "local" | "senders" | "intoPeer" | "shortcut">;
 
 const parties: Parties = {
   guest: {
@@ -60,6 +60,10 @@ const ofAnyAddress: Redirect = {
   },
 };
 const TO = 7;
+/** enum bpf_func_id (include/uapi/linux/bpf.h). */
+const REDIRECT = 23;
+const REDIRECT_PEER = 155;
+const BRIDGE_MAC = "02:fd:53:6b:2f:24" as Mac;
 
 for (const [direction, redirect, frames] of [
   ["from the guest", fromGuest, guestFrames(parties)],
@@ -106,6 +110,47 @@ test("whatever is changed in a frame, both judge alike", () => {
   );
 });
 
+test("a shortcut takes of what a redirect takes IP to single stations, without neighbour discovery", () => {
+  const frames = [...guestFrames(parties), ...networkFrames(parties)].map(({ frame }) => frame);
+  const macs = [parties.guest.mac, BRIDGE_MAC, parties.other.mac, "01:00:5e:00:00:01" as Mac].map(macToBytes);
+  const sent = fc.tuple(fc.constantFrom(...frames), fc.constantFrom(...macs)).map(([frame, destination]) => {
+    const bytes = frame.slice();
+    bytes.set(destination);
+    return bytes;
+  });
+  let taken = 0;
+  fc.assert(
+    fc.property(sent, (frame) => {
+      const isIp = [0x0800, 0x86dd].includes(u16(frame, 12));
+      const isDiscovery = u16(frame, 12) === 0x86dd && frame[20] === 58 && isBetween(frame[54], 133, 137);
+      const straight = isIp && !isDiscovery && ((frame[0] ?? 0) & 1) === 0;
+      const goesTo = (mac: Mac): boolean => macToBytes(mac).every((byte, at) => byte === frame[at]);
+      const out = byProgram({ ...fromGuest, shortcut: { except: BRIDGE_MAC } }, frame);
+      assert.equal(out, straight && !goesTo(BRIDGE_MAC) && byProgram(fromGuest, frame));
+      const into = byProgram({ ...toGuest, shortcut: { to: parties.guest.mac } }, frame);
+      assert.equal(into, straight && goesTo(parties.guest.mac) && byProgram(toGuest, frame));
+      taken += out || into ? 1 : 0;
+    }),
+    { numRuns: 3000 },
+  );
+  assert.ok(taken > 100, "the property is of something");
+});
+
+test("only frames to one station enter the other end of a veth; those to groups leave by this end", () => {
+  for (const [destination, helper] of [
+    [parties.other.mac, REDIRECT_PEER],
+    ["ff:ff:ff:ff:ff:ff" as Mac, REDIRECT],
+    ["33:33:00:00:00:01" as Mac, REDIRECT],
+  ] as const) {
+    for (const { frame: given } of guestFrames(parties)) {
+      const frame = given.slice();
+      frame.set(macToBytes(destination));
+      const expected = byProgram(fromGuest, frame) ? helper : undefined;
+      assert.equal(helperOf({ ...fromGuest, intoPeer: true }, frame), expected);
+    }
+  }
+});
+
 test("UDP behind IPv4 options: u32 leaves what it cannot judge where senders are named", () => {
   const frame = guestFrames(parties)
     .find(({ name }) => name === "IGMP with router alert")
@@ -119,10 +164,20 @@ test("UDP behind IPv4 options: u32 leaves what it cannot judge where senders are
 test("the programs are as they were reviewed", () => {
   golden("redirect-from-guest.ebpf", listing(redirectProgram(fromGuest, TO)));
   golden("redirect-to-guest.ebpf", listing(redirectProgram(toGuest, TO)));
+  const shortcut = { ...fromGuest, intoPeer: true, shortcut: { except: BRIDGE_MAC } } as const;
+  golden("shortcut-from-guest.ebpf", listing(redirectProgram(shortcut, TO)));
 });
 
-/** Just what the assembler can say (wire/ebpf.ts). */
+function isBetween(value: number | undefined, first: number, last: number): boolean {
+  return value !== undefined && value >= first && value <= last;
+}
+
 function byProgram(redirect: Redirect, frame: Uint8Array): boolean {
+  return helperOf(redirect, frame) !== undefined;
+}
+
+/** Which helper of the kernel is asked to send. Just what the assembler can say (wire/ebpf.ts). */
+function helperOf(redirect: Redirect, frame: Uint8Array): number | undefined {
   const code = assemble(redirectProgram(redirect, TO));
   const view = new DataView(code.buffer);
   const registers = new Array<number>(11).fill(0);
@@ -131,7 +186,7 @@ function byProgram(redirect: Redirect, frame: Uint8Array): boolean {
     if (at + size > frame.length) return undefined;
     return size === 4 ? u32(frame, at) : size === 2 ? u16(frame, at) : frame[at];
   };
-  let redirected = false;
+  let helper: number | undefined;
   for (let pc = 0, steps = 0; ; pc++, steps++) {
     assert.ok(steps < 10_000, "the program does not end");
     const at = pc * 8;
@@ -152,12 +207,12 @@ function byProgram(redirect: Redirect, frame: Uint8Array): boolean {
       case 0x20:
       case 0x28:
       case 0x30:
-        if (load({ 32: 4, 40: 2, 48: 1 }[opcode], immediate)) return false;
+        if (load({ 32: 4, 40: 2, 48: 1 }[opcode], immediate)) return undefined;
         break;
       case 0x40:
       case 0x48:
       case 0x50:
-        if (load({ 64: 4, 72: 2, 80: 1 }[opcode], other + immediate)) return false;
+        if (load({ 64: 4, 72: 2, 80: 1 }[opcode], other + immediate)) return undefined;
         break;
       case 0x61:
         // Beside the stack there is the context, of which only "has a VLAN tag" is asked.
@@ -192,10 +247,10 @@ function byProgram(redirect: Redirect, frame: Uint8Array): boolean {
         break;
       case 0x85:
         assert.deepEqual([registers[1], registers[2]], [TO, 0]);
-        redirected = true;
+        helper = immediate;
         break;
       case 0x95:
-        return redirected;
+        return helper;
       default:
         assert.fail(`opcode ${opcode.toString(16)}`);
     }

@@ -4,15 +4,16 @@
  *
  * Theory of operation. The program is made of the plan's numbers alone: no maps, nothing to keep beside it. A frame
  * of a stranger, one for the pod itself, and one that is too short to tell are left (TC_ACT_OK); everything else is
- * redirected. It says what `redirect-rules.ts` says for u32 and `plan/parts/anti-spoof.ts` in nft's words.
+ * redirected. It says what `redirect-rules.ts` says for u32 and `plan/parts/anti-spoof.ts` in nft's words; shortcuts and
+ * the way into a veth's peer are said here alone.
  *
  * Fragments after the first carry no ports and go with their sender's address. Of IPv6 extension headers a guest may
  * send fragments, and hop-by-hop options before multicast listener reports (RFC 3810, 5); others could hide a router
  * advertisement (RFC 7113, 2) and are left.
  */
 import { type Cidr, cidrIp, cidrPrefix, type Ip, ipToBytes, toCidr } from "../base/ip.ts";
-import { macToBytes } from "../base/mac.ts";
-import type { LocalTraffic, RedirectPlan, SenderPlan } from "../plan/plan.ts";
+import { type Mac, macToBytes } from "../base/mac.ts";
+import type { LocalTraffic, RedirectPlan, SenderPlan, ShortcutPlan } from "../plan/plan.ts";
 import { u16, u32 } from "../wire/bytes.ts";
 import {
   and,
@@ -43,6 +44,7 @@ import {
   LISTENER_REPORTS,
   maskedWords,
   NEIGHBOUR_ADVERT,
+  NEIGHBOUR_DISCOVERY,
   ROUTER_MESSAGES,
   SERVER_PORTS,
   sourcesOf,
@@ -52,51 +54,91 @@ import {
 /** Offset in `struct __sk_buff` (include/uapi/linux/bpf.h). */
 const VLAN_PRESENT = 20;
 const BPF_FUNC_REDIRECT = 23;
+/** As if it had come in at the peer; no flags. For stations only: the frame becomes one to this host (skb_scrub_packet). */
+const BPF_FUNC_REDIRECT_PEER = 155;
+/** The lowest bit of the first byte, in the first word: to a group, or to everybody. */
+const GROUP_BIT = 0x01000000;
 const TC_ACT_OK = 0;
 /** Where the header behind a fragment header begins. */
 const BEHIND_FRAGMENT = 62;
 /** Of an IPv6 address. */
 const WORDS = [0, 4, 8, 12] as const;
 
-type Redirect = Pick<RedirectPlan, "local" | "senders">;
+type Redirect = Pick<RedirectPlan, "local" | "senders" | "intoPeer" | "shortcut">;
 
 /** @param to ifindex */
-export function redirectProgram({ local, senders }: Redirect, to: number): readonly Line[] {
-  const rest = senders === undefined || senders.otherProtocols ? "send" : "leave";
+export function redirectProgram(
+  { local, senders, intoPeer, shortcut }: Redirect,
+  to: number,
+): readonly Line[] {
+  const others = senders === undefined || senders.otherProtocols;
+  const rest = others && shortcut === undefined ? "send" : "leave";
+  const asksArp = senders !== undefined && shortcut === undefined;
+  const left = shortcut === undefined ? [] : NEIGHBOUR_DISCOVERY;
   return [
     copy(6, 1),
-    ...(senders === undefined ? [] : senderMac(senders, 6)),
+    ...(shortcut === undefined ? [] : toOneStation(shortcut)),
+    ...(senders === undefined ? [] : macAt(senders.mac, 6)),
     // The kernel has taken the tag out of the frame.
     loadWord(0, 6, VLAN_PRESENT),
     jumpUnlessEqual(0, 0, rest),
     loadFrame("half", 12),
     jumpIfEqual(0, IPV4, "ipv4"),
     jumpIfEqual(0, IPV6, "ipv6"),
-    ...(senders === undefined ? [] : [jumpIfEqual(0, ARP, "arp")]),
+    ...(asksArp ? [jumpIfEqual(0, ARP, "arp")] : []),
     jump(rest),
     ...ipv4(local, senders),
-    ...ipv6(local, senders),
-    ...(senders === undefined ? [] : arp(senders)),
+    ...ipv6([...local, ...left], senders),
+    ...(asksArp ? arp(senders) : []),
     { label: "send" },
-    set(1, to),
-    set(2, 0),
-    call(BPF_FUNC_REDIRECT, "redirect"),
-    exit,
+    ...(intoPeer && shortcut === undefined
+      ? [loadFrame("word", 0), jumpIfBits(0, GROUP_BIT, "send-out")]
+      : []),
+    ...(intoPeer ? send(BPF_FUNC_REDIRECT_PEER, "redirect_peer", to) : []),
+    { label: "send-out" },
+    ...send(BPF_FUNC_REDIRECT, "redirect", to),
     { label: "leave" },
     set(0, TC_ACT_OK),
     exit,
   ];
 }
 
+function send(helper: number, name: string, to: number): readonly Line[] {
+  return [set(1, to), set(2, 0), call(helper, name), exit];
+}
+
+/** Leaves frames to groups, and to stations that are not behind the other link. */
+function toOneStation({ to, except }: ShortcutPlan): readonly Line[] {
+  if (to !== undefined) return macAt(to, 0);
+  const [first = 0, last = 0] = except === undefined ? [] : macWords(except);
+  return [
+    loadFrame("word", 0),
+    jumpIfBits(0, GROUP_BIT, "leave"),
+    ...(except === undefined
+      ? []
+      : [
+          jumpUnlessEqual(0, first, "to-others"),
+          loadFrame("half", 4),
+          jumpIfEqual(0, last, "leave"),
+          { label: "to-others" },
+        ]),
+  ];
+}
+
 /** Leaves frames in which another MAC stands at that offset. */
-function senderMac(senders: SenderPlan, at: number): readonly Line[] {
-  const mac = macToBytes(senders.mac);
+function macAt(mac: Mac, at: number): readonly Line[] {
+  const [first, last] = macWords(mac);
   return [
     loadFrame("word", at),
-    jumpUnlessEqual(0, u32(mac, 0), "leave"),
+    jumpUnlessEqual(0, first, "leave"),
     loadFrame("half", at + 4),
-    jumpUnlessEqual(0, u16(mac, 4), "leave"),
+    jumpUnlessEqual(0, last, "leave"),
   ];
+}
+
+function macWords(mac: Mac): readonly [number, number] {
+  const bytes = macToBytes(mac);
+  return [u32(bytes, 0), u16(bytes, 4)];
 }
 
 function ipv4(local: readonly LocalTraffic[], senders: SenderPlan | undefined): readonly Line[] {
@@ -208,7 +250,7 @@ function whole(ip: Ip): Cidr {
 function arp(senders: SenderPlan): readonly Line[] {
   return [
     { label: "arp" },
-    ...senderMac(senders, 22),
+    ...macAt(senders.mac, 22),
     loadFrame("word", 28),
     jumpIfEqual(0, 0, "send"),
     ...oneOfV4(senders.ipv4, "send"),

@@ -1,5 +1,6 @@
 /** Numbers and addresses that both kinds of classifier know traffic by: `redirect-program.ts`, `redirect-rules.ts`. */
 import { type Cidr, cidrIp, cidrPrefix, type Ip, ipToBytes, toCidr } from "../base/ip.ts";
+import type { LocalTraffic } from "../plan/plan.ts";
 import { u32 } from "../wire/bytes.ts";
 
 export const IPV4 = 0x0800;
@@ -17,6 +18,10 @@ export const LISTENER_REPORTS = [130, 131, 132, 143] as const;
 /** Router advertisement and redirect: what only routers send. */
 export const ROUTER_MESSAGES = [134, 137] as const;
 export const NEIGHBOUR_ADVERT = 136;
+/** RFC 4861, 4: solicitations, advertisements and redirects, of routers and neighbours. */
+export const NEIGHBOUR_DISCOVERY = [133, 134, 135, 136, 137].map(
+  (icmpType): LocalTraffic => ({ family: 6, icmpType }),
+);
 export const LINK_LOCAL = "fe80::/64" as Cidr;
 /** DHCPv4's and DHCPv6's: what only servers send from. */
 export const SERVER_PORTS = [67, 547] as const;

@@ -157,6 +157,11 @@ export function probeClassifiers(rtnetlink: Rtnetlink, link: string): readonly C
   });
 }
 
+/** @throws KernelError where it cannot: the verifier does not know the helper. */
+export function canRedirectPeer(): void {
+  closeSync(loadClassifier(assemble(redirectProgram({ local: [], intoPeer: true }, 1)), "podtap_probe"));
+}
+
 type Placed = readonly [FilterMatch, Omit<FilterPlace, "link">];
 
 function matchesOf(redirect: RedirectPlan, to: number): readonly Placed[] {

@@ -10,6 +10,8 @@ export interface KernelFeatures {
   readonly dummy: boolean;
   /** Best first; empty: no redirect on this kernel. */
   readonly classifiers: readonly Classifier[];
+  /** eBPF may redirect to the other end of a veth (kernel 5.10). */
+  readonly redirectPeer: boolean;
   /** nft's `netdev` family can hook a link's egress (kernel 5.16). */
   readonly netdevEgress: boolean;
   readonly macvtap: boolean;
@@ -42,6 +44,7 @@ export const TYPICAL_FEATURES: HostFeatures = {
   vhostNet: false,
   dummy: true,
   classifiers: ["bpf", "matchall", "u32"],
+  redirectPeer: true,
   netdevEgress: true,
   macvtap: true,
   userNetworks: [{ program: "passt", ways: ["stream"] }],

@@ -48,6 +48,23 @@ export interface RedirectPlan {
   readonly local: readonly LocalTraffic[];
   /** Only their frames are redirected. What else comes is left too: nft's ingress hook names, counts and drops it. */
   readonly senders?: SenderPlan;
+  /**
+   * Frames to one station enter the namespace behind `to`, a veth, at its other end, without the queue between the two
+   * (bpf_redirect_peer, kernel 5.10). Counters and packet sockets of `to` do not see them, those of its peer do.
+   */
+  readonly intoPeer?: true;
+  readonly shortcut?: ShortcutPlan;
+}
+
+/**
+ * The redirect stands beside a bridge, which could do its work: what is left here, the bridge carries. Left are, beside
+ * what others leave, all frames but IP to one station, and neighbour discovery, which the bridge answers.
+ */
+export interface ShortcutPlan {
+  /** The one station that is behind the other link; absent: any but those of `except`. */
+  readonly to?: Mac;
+  /** The wiring's own. */
+  readonly except?: Mac;
 }
 
 /**

@@ -3,6 +3,7 @@ import { hexHash } from "../base/names.ts";
 import type { RedirectPlan } from "./plan.ts";
 
 /** 24 hex digits: 12 of the 16 bytes that a tc action's cookie holds. */
-export function redirectDigest({ to, classifier, local, senders }: RedirectPlan): string {
-  return hexHash(JSON.stringify([to, classifier, local, senders ?? null])).slice(0, 24);
+export function redirectDigest({ to, ...rest }: RedirectPlan): string {
+  const { classifier, local, senders = null, intoPeer = false, shortcut = null } = rest;
+  return hexHash(JSON.stringify([to, classifier, local, senders, intoPeer, shortcut])).slice(0, 24);
 }

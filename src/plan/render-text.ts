@@ -102,10 +102,11 @@ function renderPort({ port, redirect }: Pick<PodNicPlan, "port" | "redirect">): 
   ];
 }
 
-function renderRedirect({ to, classifier, local, senders }: RedirectPlan): string {
+function renderRedirect({ to, classifier, local, senders, intoPeer, shortcut }: RedirectPlan): string {
   const kept = local.map(renderLocal);
   const who = senders === undefined ? "" : `  of ${senders.mac} only`;
-  return `redirect to ${to}  by ${classifier}${who}${kept.length > 0 ? `  but ${kept.join(", ")}` : ""}`;
+  const what = shortcut === undefined ? "redirect" : "shortcut for IP";
+  return `${what} to ${to}${intoPeer ? "'s peer" : ""}  by ${classifier}${who}${kept.length > 0 ? `  but ${kept.join(", ")}` : ""}`;
 }
 
 function renderLocal(traffic: LocalTraffic): string {

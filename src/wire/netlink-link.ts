@@ -33,6 +33,7 @@ const IFLA = {
   alias: 20,
   netnsFd: 28,
   extMask: 29,
+  linkNetnsid: 37,
 } as const;
 const IFLA_INFO_KIND = 1;
 const IFLA_INFO_DATA = 2;
@@ -64,6 +65,8 @@ export interface LinkInfo {
   readonly tap?: { readonly uid: number; readonly multiQueue: boolean };
   /** Only of a bridge port. */
   readonly port?: Required<PortFlags>;
+  /** Only of a veth: its other end is in another namespace (IFLA_LINK_NETNSID). */
+  readonly peerElsewhere?: true;
   /** Only of a macvlan or macvtap. */
   readonly macvlan?: { readonly mode: MacvlanModeName };
 }
@@ -231,6 +234,7 @@ export function decodeLink(payload: Uint8Array): LinkInfo {
     ...(alias !== undefined && { alias: readText(alias) }),
     ...(tap !== undefined && { tap }),
     ...(port !== undefined && { port }),
+    ...(type === "veth" && attributes.has(IFLA.linkNetnsid) && { peerElsewhere: true as const }),
     ...(macvlan !== undefined && { macvlan }),
   };
 }

@@ -18,6 +18,7 @@ import type { Step } from "../../src/plan/step.ts";
 export const POD_NIC = {
   name: "eth0",
   type: "veth",
+  peerElsewhere: true as const,
   mac: "0a:58:0a:f4:00:05" as Mac,
   mtu: 1450,
   addresses: ["10.244.0.5/24" as Cidr, "fd00:10:244::5/64" as Cidr],
@@ -51,6 +52,7 @@ export function kernelContract({
     assert.ok(lo.addresses.includes("127.0.0.1/8" as Cidr));
     const nic = linkOf(kernel, "eth0");
     assert.equal(nic.type, "veth");
+    assert.equal(nic.peerElsewhere, true);
     assert.equal(nic.mac, POD_NIC.mac);
     assert.equal(nic.mtu, POD_NIC.mtu);
     assert.ok(nic.up);

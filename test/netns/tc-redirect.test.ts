@@ -4,7 +4,7 @@
  */
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { closeSync, existsSync, mkdtempSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
@@ -15,18 +15,13 @@ import type { Mac } from "../../src/base/mac.ts";
 import { registry } from "../../src/bindings/index.ts";
 import { tcRedirect } from "../../src/bindings/tc-redirect/index.ts";
 import { hostFeatures } from "../../src/linux/features.ts";
-import {
-  bindPacketSocket,
-  ETH_P_ALL,
-  openPacketSocket,
-  receiveFrame,
-  sendFrame,
-} from "../../src/linux/packet-socket.ts";
+import { sendFrame } from "../../src/linux/packet-socket.ts";
 import type { Classifier } from "../../src/plan/plan.ts";
 import { vmi } from "../support/builders.ts";
-import { ethernet, type FrameCase, guestFrames, networkFrames } from "../support/frames.ts";
+import { ethernet, guestFrames, networkFrames } from "../support/frames.ts";
+import { frameSocket, judgeFrames } from "../support/judge-frames.ts";
 import { startNamespaceGuest, udhcpc } from "../support/namespace-guest.ts";
-import { eventually, inPod, requires } from "../support/netns.ts";
+import { eventually, requires } from "../support/netns.ts";
 import { ask, listen } from "../support/talk.ts";
 import { watch, watchFrames } from "../support/watch.ts";
 import {
@@ -115,10 +110,10 @@ for (const classifier of CLASSIFIERS) {
         other: { mac: "0a:58:0a:63:00:03" as Mac, v4: OTHER.v4 as Ip, v6: OTHER.v6 as Ip },
         router: routerOf(it),
       };
-      const inside = packetSocket(t, guest.netns, guest.nic);
-      const outside = packetSocket(t, it.host.name, "v0");
-      await judged(it, guestFrames(parties), inside, outside);
-      await judged(it, networkFrames(parties), outside, inside);
+      const inside = frameSocket(t, guest.netns, guest.nic);
+      const outside = frameSocket(t, it.host.name, "v0");
+      await judgeFrames(it, guestFrames(parties), inside, outside);
+      await judgeFrames(it, networkFrames(parties), outside, inside);
     },
   );
 
@@ -403,7 +398,7 @@ test("a pod without address is a plain wire, for VLAN tags too", needs, async (t
   assert.equal(it.counter("not_redirected"), early);
   const tagged = await watchFrames(t, it.host.name, "v0", `ether src ${it.nic.mac} and vlan 7`);
   const inner = ethernet("ff:ff:ff:ff:ff:ff" as Mac, it.nic.mac, 0x8100, Uint8Array.of(0, 7, 0x08, 0x06));
-  sendFrame(packetSocket(t, it.guest.netns, it.guest.nic), inner);
+  sendFrame(frameSocket(t, it.guest.netns, it.guest.nic), inner);
   await eventually("the tag passes", () => tagged.lines().length > 0);
 });
 
@@ -453,47 +448,4 @@ function linkLocalIn(text: string): Ip {
   const found = /inet6 (fe80::[0-9a-f:]+)\//.exec(text)?.[1];
   assert.ok(found, text);
   return found as Ip;
-}
-
-/** Sends each frame in at one end and sees whether it comes out of the other, and which counter moved. */
-async function judged(it: WiredPod, frames: readonly FrameCase[], from: number, to: number): Promise<void> {
-  const names = [...new Set(frames.map(({ fate }) => fate))].filter((fate) => fate !== "passes");
-  for (const { name, frame, fate } of frames) {
-    drain(to);
-    const before = names.map((counter) => it.counter(counter));
-    sendFrame(from, frame);
-    if (fate === "passes") {
-      await eventually(`${name} comes through`, () =>
-        drain(to).some((one) => Buffer.compare(one.subarray(0, frame.length), frame) === 0),
-      );
-      assert.deepEqual(
-        names.map((counter) => it.counter(counter)),
-        before,
-        name,
-      );
-    } else {
-      await eventually(
-        `${name} is counted as ${fate}`,
-        () => it.counter(fate) > (before[names.indexOf(fate)] ?? 0),
-      );
-      assert.ok(
-        !drain(to).some((one) => Buffer.compare(one.subarray(0, frame.length), frame) === 0),
-        `${name} came through`,
-      );
-    }
-  }
-}
-
-function drain(fd: number): readonly Uint8Array[] {
-  const frames: Uint8Array[] = [];
-  for (let frame = receiveFrame(fd); frame !== undefined; frame = receiveFrame(fd)) frames.push(frame);
-  return frames;
-}
-
-function packetSocket(t: TestContext, netns: string, link: string): number {
-  const fd = openPacketSocket(`/run/netns/${netns}`);
-  t.after(() => closeSync(fd));
-  const index = /^(\d+): /.exec(inPod(netns, ["ip", "link", "show", "dev", link]))?.[1];
-  bindPacketSocket(fd, Number(index), ETH_P_ALL);
-  return fd;
 }

@@ -50,6 +50,7 @@ export function podLink(addresses: readonly string[], more: Partial<ObservedLink
     index: 2,
     name: "eth0",
     type: "veth",
+    peerElsewhere: true,
     mac: "0a:58:0a:f4:01:07" as Mac,
     mtu: 1450,
     up: true,

@@ -35,11 +35,13 @@ export function exampleNic(network: CniNetwork | undefined, request: ExampleRequ
   const [plugin] = network?.plugins ?? [];
   const ranges = plugin === undefined ? [] : addressesOf(plugin);
   const mode = plugin?.["mode"];
+  const type = LINK_TYPES[plugin?.type ?? ""] ?? "veth";
   return {
     link: {
       index,
       name,
-      type: LINK_TYPES[plugin?.type ?? ""] ?? "veth",
+      type,
+      ...(type === "veth" && { peerElsewhere: true as const }),
       mac: parseMac(request.mac ?? "") ?? exampleMac(name),
       mtu: mtuOf(network),
       up: true,

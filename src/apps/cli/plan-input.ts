@@ -38,6 +38,7 @@ export const EXAMPLE: Surroundings = {
         index: 2,
         name: "eth0",
         type: "veth",
+        peerElsewhere: true,
         mac: "0a:58:0a:f4:01:07" as Mac,
         mtu: 1500,
         up: true,

@@ -248,6 +248,7 @@ function rootlessFeatures(): HostFeatures {
     vhostNet: false,
     dummy: false,
     classifiers: [],
+    redirectPeer: false,
     netdevEgress: false,
     macvtap: false,
     ...findPrograms(),

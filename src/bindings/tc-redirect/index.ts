@@ -27,24 +27,12 @@ import {
 } from "../../plan/parts/pod-address-services.ts";
 import { handedOver, type PodAddresses, podAddresses } from "../../plan/parts/pod-addresses.ts";
 import { reportPodBridge } from "../../plan/parts/pod-bridge.ts";
-import { portSecurityNotes, sendersOf, stationIdentity } from "../../plan/parts/port-security.ts";
+import { ASKED, FOREIGN, podRedirects } from "../../plan/parts/pod-redirect.ts";
+import { portSecurityNotes, stationIdentity } from "../../plan/parts/port-security.ts";
 import { noServerAddress } from "../../plan/parts/unbridgeable.ts";
-import type { Classifier, LinkPlan, LocalTraffic, NicPlan, SysctlPlan } from "../../plan/plan.ts";
+import type { Classifier, LinkPlan, NicPlan, SysctlPlan } from "../../plan/plan.ts";
 import { noClassifier, noEthernet } from "./problems.ts";
 import { redirectTable } from "./tables.ts";
-
-/** For podtap's responders. */
-const ASKED: readonly LocalTraffic[] = [
-  { family: 4, udpDestination: 67 },
-  { family: 6, udpDestination: 547 },
-  { family: 6, icmpType: 133 },
-];
-/** Of other servers and routers: the pod's business, not the guest's. */
-const FOREIGN: readonly LocalTraffic[] = [
-  { family: 4, udpDestination: 68 },
-  { family: 6, udpDestination: 546 },
-  { family: 6, icmpType: 134 },
-];
 
 export const tcRedirect: Binding = {
   bindingName: "tc-redirect",
@@ -115,7 +103,7 @@ function planRedirect(given: NicContext): Result<NicPlan> {
 
 function links({ nic, classifier, guest, served }: Wiring): readonly LinkPlan[] {
   const { names, podLink, vm } = nic;
-  const senders = sendersOf(guest);
+  const redirects = podRedirects({ nic, classifier, guest, served, podNic: names.podInterface });
   return [
     {
       type: "tap",
@@ -123,19 +111,14 @@ function links({ nic, classifier, guest, served }: Wiring): readonly LinkPlan[] 
       mtu: podLink.mtu,
       uid: vm.runtimeUid,
       multiQueue: queuesOf(nic) > 1,
-      redirect: {
-        to: names.podInterface,
-        classifier,
-        local: served ? ASKED : [],
-        ...(senders && { senders }),
-      },
+      redirect: redirects.ofTap,
     },
     {
       type: "pod-nic",
       index: podLink.index,
       name: names.podInterface,
       released: false,
-      redirect: { to: names.tap, classifier, local: served ? FOREIGN : [] },
+      redirect: redirects.ofPodNic,
     },
   ];
 }
