@@ -6,8 +6,9 @@ import assert from "node:assert/strict";
 import { execFileSync, spawn, spawnSync } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import { after, before, describe, test } from "node:test";
-import type { Vmi } from "../../src/api/types.ts";
+import type { Pod, Vmi } from "../../src/api/types.ts";
 import { secondaryPodInterface } from "../../src/base/names.ts";
+import { identityOf } from "../../src/cluster/local/pods/pod-runner.ts";
 import {
   DEMO_IMAGE,
   daemonPid,
@@ -130,6 +131,36 @@ describe("a VM on macvtaps", requires("root", "nft", "cni", "qemu", "libvirt", "
     assert.deepEqual(plan.steps, []);
     const nic = plan.plan.nics.find(({ name }: { readonly name: string }) => name === "lan");
     assert.equal(nic.podInterface, secondaryPodInterface("lan"));
+  });
+
+  test("a link that is deleted under the guest is said to be lost, also when one was made anew", async () => {
+    const pods = JSON.parse(await podtap("get", "pods", "-o", "json")) as { readonly items: readonly Pod[] };
+    const [pod] = pods.items;
+    assert.ok(pod);
+    const inPod = (...command: readonly string[]): string => {
+      const netns = `/run/podtap/netns/${identityOf(pod).id}`;
+      return execFileSync("nsenter", [`--net=${netns}`, ...command], { encoding: "utf8" });
+    };
+    const shown = JSON.parse(await podtap("plan", "taps", "-o", "json"));
+    const nic = shown.plan.nics.find(({ name }: { readonly name: string }) => name === "lan");
+    const tap: string = nic.guestLink;
+    const lower: string = nic.links[0].name;
+    inPod("ip", "link", "delete", tap);
+    const lost = () =>
+      eventually("the condition", async () =>
+        (await getVmi()).status?.conditions?.find(({ type }) => type === "GuestLinkLost"),
+      );
+    assert.match((await lost()).message ?? "", new RegExp(`^NIC lan .*${tap} was deleted`));
+    assert.match(await podtap("get", "events"), /GuestLinkLost/);
+    const plan = await podtap("plan", "taps");
+    assert.match(plan, new RegExp(`would change\n(.*\n)*.*\\+ macvtap ${tap}`));
+    assert.match(plan, /out of reach\n {2}NIC lan leads nowhere/);
+
+    inPod("ip", "link", "add", tap, "link", lower, "type", "macvtap", "mode", "bridge");
+    assert.match(await podtap("plan", "taps"), /out of reach\n {2}NIC lan leads nowhere/);
+    await killHard(daemonPid() ?? assert.fail("no daemon"));
+    assert.match((await lost()).message ?? "", /^NIC lan /);
+    assert.equal((await getVmi()).status?.phase, "Running");
   });
 
   test("with host access the host itself reaches a guest on its interface, also after its daemon was killed", async () => {

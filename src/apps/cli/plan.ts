@@ -47,12 +47,15 @@ interface Outcome extends Surroundings {
   readonly notes?: readonly string[];
   readonly plan: Plan;
   readonly steps: readonly Step[];
+  /** What no step mends. */
+  readonly lost?: readonly string[];
 }
 
 /** The daemon's answer about a running VM. */
 interface Running extends Surroundings {
   readonly plan: Plan;
   readonly steps: readonly Step[];
+  readonly lost?: readonly string[];
 }
 
 export async function plan(
@@ -72,7 +75,11 @@ export async function plan(
     ...(names.length === 0 ? [] : await planRunning(context, names, options)),
   ];
   print(context, outcomes, options);
-  return options.exitCode && outcomes.some(({ steps }) => steps.length > 0) ? EXIT.differs : EXIT.done;
+  return options.exitCode && outcomes.some(isOff) ? EXIT.differs : EXIT.done;
+}
+
+function isOff({ steps, lost = [] }: Outcome): boolean {
+  return steps.length > 0 || lost.length > 0;
 }
 
 async function planRunning(
@@ -161,13 +168,14 @@ function print({ terminal }: Context, outcomes: readonly Outcome[], options: Pla
     terminal.out(`${JSON.stringify(outcomes.length === 1 ? outcomes[0] : { items: outcomes }, null, 2)}\n`);
     return;
   }
-  for (const { vmi, against, notes = [], plan: made, steps } of outcomes) {
+  for (const { vmi, against, notes = [], plan: made, steps, lost = [] } of outcomes) {
     terminal.note(terminal.paint("dim", `${vmi}: ${ORIGIN[against]}\n`));
     for (const note of notes) terminal.note(terminal.paint("dim", `${vmi}: ${note}\n`));
     terminal.out(renderPlan(made, { rules: options.rules ?? false }));
     terminal.out(
       steps.length === 0 ? "\nnothing to change\n" : `\nwould change\n${indent(renderSteps(steps))}`,
     );
+    if (lost.length > 0) terminal.out(`\nout of reach\n${indent(lost.map((line) => `${line}\n`).join(""))}`);
   }
 }
 

@@ -27,6 +27,7 @@ import { withWays } from "../../vm/user-network/libvirt-ways.ts";
 import type { Paths } from "../paths.ts";
 import type { NodeConfig } from "./config.ts";
 import type { DiskKeeper } from "./disk-keeper.ts";
+import { noteGuestLinks, withGuestLinks } from "./guest-links.ts";
 import { HOST_NETNS, type HostNetwork } from "./host-network.ts";
 import { Launchers, launcherCommand } from "./launchers.ts";
 import { podMemoryBytes } from "./memory.ts";
@@ -192,6 +193,7 @@ export class Machine implements PodMachine {
     const spec: LaunchSpec = { vmi, plan, accelerator, ...prepared };
     await this.#launchers.whenUp(pod, signal);
     this.#showMacvtaps(pod, plan);
+    await noteGuestLinks(this.#options.net, podFolders(this.#options.paths, pod.id), plan);
     await this.launcher(pod).start(spec, signal);
     this.#prepared.delete(pod.id);
     // The first look after phase 1 notes what the rules look like, so that later drift is known table by table.
@@ -202,7 +204,8 @@ export class Machine implements PodMachine {
   }
 
   watchGuest(pod: PodIdentity, signal: AbortSignal): AsyncGenerator<GuestState> {
-    return this.#launchers.watch(pod, signal);
+    const folders = podFolders(this.#options.paths, pod.id);
+    return withGuestLinks(this.#launchers.watch(pod, signal), this.#options.net, folders);
   }
 
   async stopGuest(pod: PodIdentity, graceSeconds: number, signal: AbortSignal): Promise<void> {

@@ -4,9 +4,11 @@ import { join } from "node:path";
 import type { Ip } from "../../base/ip.ts";
 import { registry } from "../../bindings/index.ts";
 import type { Plan } from "../../plan/plan.ts";
+import { sayLost } from "../../report/lost-links.ts";
 import { warmCapabilities } from "../../vm/warm-capabilities.ts";
 import { serviceAddresses } from "./admission.ts";
 import type { FirstGround, GroundOptions } from "./ground.ts";
+import { lostLinks } from "./guest-links.ts";
 import { HOST_NETNS, openHostNetwork } from "./host-network.ts";
 import { Machine } from "./machine.ts";
 import { type NodeNet, startNodeNet } from "./net.ts";
@@ -49,7 +51,8 @@ export async function openRootGround({ paths, config, known }: GroundOptions): P
           const preview = await net.call("previewPod", request);
           if (!preview.ok) return preview;
           const { resolver, attachments } = request.input;
-          return { ...preview, value: { ...preview.value, resolver, attachments } };
+          const lost = (await lostLinks(net, podFolders(paths, pod.id))).map(sayLost);
+          return { ...preview, value: { ...preview.value, resolver, attachments, lost } };
         },
         counters: async (pod) => {
           const tables = machine.storedPlan(pod)?.nics.flatMap((nic) => nic.nft) ?? [];

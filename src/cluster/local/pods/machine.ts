@@ -6,6 +6,7 @@ import type { Vmi } from "../../../api/types.ts";
 import type { Result } from "../../../base/result.ts";
 import type { Accelerator } from "../../../domain/devices.ts";
 import type { Plan } from "../../../plan/plan.ts";
+import type { LostLink } from "../../../report/lost-links.ts";
 import type { UserNetworkFacts } from "../../../report/user-networks.ts";
 import type { AgentNic } from "../../../report/vmi-interfaces.ts";
 import type { AttachedNetwork } from "../cni/attach-networks.ts";
@@ -29,6 +30,8 @@ export interface GuestState {
   };
   readonly leases: readonly { readonly ip: string }[];
   readonly networks?: readonly UserNetworkFacts[];
+  /** Of which QEMU holds nothing but the memory. */
+  readonly lostLinks?: readonly LostLink[];
 }
 
 export interface WiredPod {

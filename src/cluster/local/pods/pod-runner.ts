@@ -8,6 +8,7 @@ import type { Accelerator } from "../../../domain/devices.ts";
 import type { BindingRegistry } from "../../../plan/binding.ts";
 import type { Plan } from "../../../plan/plan.ts";
 import { setCondition } from "../../../report/conditions.ts";
+import { lostLinkEvents } from "../../../report/lost-links.ts";
 import { userNetworkEvents } from "../../../report/user-networks.ts";
 import { attachedInterfaces } from "../../../report/vmi-interfaces.ts";
 import {
@@ -170,7 +171,7 @@ export function podRunner(environment: ControllerEnvironment, options: PodRunner
     let agentSeen = false;
     let last: GuestState | undefined;
     for await (const guest of machine.watchGuest(identity, signal)) {
-      const happened = userNetworkEvents(last?.networks, guest.networks);
+      const happened = happenings(last, guest);
       last = guest;
       const end = endOf(guest);
       if (end !== undefined) {
@@ -343,6 +344,14 @@ const RETRY_MS = 10_000;
 export function identityOf(pod: Pod): PodIdentity {
   const { uid = "", namespace = "", name } = pod.metadata;
   return { id: uid.replaceAll("-", "").slice(0, 12), uid, namespace, name, hostname: hostnameOf(pod) };
+}
+
+function happenings(last: GuestState | undefined, now: GuestState): readonly Omit<EventRecord, "about">[] {
+  return [
+    ...userNetworkEvents(last?.networks, now.networks),
+    // Of what the first look finds an earlier daemon told.
+    ...(last === undefined ? [] : lostLinkEvents(last.lostLinks, now.lostLinks)),
+  ];
 }
 
 function hostnameOf(pod: Pod): string {

@@ -6,6 +6,7 @@ import type { BindingRegistry } from "../../../plan/binding.ts";
 import type { Plan } from "../../../plan/plan.ts";
 import { dropCondition, setCondition } from "../../../report/conditions.ts";
 import { liveMigratable } from "../../../report/live-migratable.ts";
+import { withLostLinks } from "../../../report/lost-links.ts";
 import { withUserNetworks } from "../../../report/user-networks.ts";
 import { vmiInterfaces } from "../../../report/vmi-interfaces.ts";
 import { withPhase } from "../../controllers/vmi-controller.ts";
@@ -103,5 +104,6 @@ function conditions(
     );
   }
   list = withUserNetworks(list, guest.networks ?? [], now);
+  list = withLostLinks(list, guest.lostLinks ?? [], now);
   return setCondition(list, liveMigratable(vmi, plan, registry), now);
 }
