@@ -5,7 +5,7 @@
  * field-table.ts has them from the bindings.
  */
 export const ACTED_ON: Readonly<Record<string, string>> = {
-  VirtualMachineSpec: "running runStrategy template instancetype preference",
+  VirtualMachineSpec: "running runStrategy template instancetype preference dataVolumeTemplates",
   VirtualMachineInstanceSpec:
     "domain networks volumes accessCredentials hostname subdomain dnsPolicy dnsConfig terminationGracePeriodSeconds architecture",
   AccessCredential: "sshPublicKey",

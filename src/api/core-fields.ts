@@ -2,7 +2,7 @@
  * Fields of the Kubernetes objects beside VirtualMachine and VirtualMachineInstance, in the notation of
  * kubevirt-fields.gen.ts.
  */
-import { INSTANCETYPE_KINDS, PREFERENCE_KINDS } from "./kinds.ts";
+import { INSTANCETYPE_KINDS, PREFERENCE_KINDS, STORAGE_KINDS } from "./kinds.ts";
 
 export const CORE_FIELDS: Readonly<Record<string, string>> = {
   VirtualMachine: "apiVersion!:string kind!:string metadata!:ObjectMeta spec!:VirtualMachineSpec status:any",
@@ -16,11 +16,11 @@ export const CORE_FIELDS: Readonly<Record<string, string>> = {
   NetworkAttachmentDefinition:
     "apiVersion!:string kind!:string metadata!:ObjectMeta spec:NetworkAttachmentDefinitionSpec",
 
-  // Read as they are, for the VMs of the same files: instancetypes.ts.
+  // Read as they are, for the VMs of the same files: instancetypes.ts, cluster-storage.ts.
   ...Object.fromEntries(
-    [...INSTANCETYPE_KINDS, ...PREFERENCE_KINDS].map((kind) => [
+    [...INSTANCETYPE_KINDS, ...PREFERENCE_KINDS, ...STORAGE_KINDS].map((kind) => [
       kind,
-      "apiVersion!:string kind!:string metadata!:ObjectMeta spec:any",
+      "apiVersion!:string kind!:string metadata!:ObjectMeta spec:any status:any",
     ]),
   ),
 

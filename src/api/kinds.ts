@@ -19,8 +19,17 @@ const INSTANCETYPE_VERSIONS = ["v1", "v1beta1", "v1alpha2", "v1alpha1"].map(
   (version) => `instancetype.kubevirt.io/${version}`,
 );
 
+/** The same, for what volumes name (cluster-storage.ts). */
+export const STORAGE_KINDS = ["DataVolume", "PersistentVolumeClaim"];
+const STORAGE_VERSIONS = ["v1", "cdi.kubevirt.io/v1beta1", "cdi.kubevirt.io/v1alpha1"];
+
 export function isDefinition(kind: string): boolean {
-  return INSTANCETYPE_KINDS.includes(kind) || PREFERENCE_KINDS.includes(kind);
+  return [...INSTANCETYPE_KINDS, ...PREFERENCE_KINDS, ...STORAGE_KINDS].includes(kind);
+}
+
+function isDefinitionOf(kind: string, apiVersion: string): boolean {
+  const versions = STORAGE_KINDS.includes(kind) ? STORAGE_VERSIONS : INSTANCETYPE_VERSIONS;
+  return isDefinition(kind) && versions.includes(apiVersion);
 }
 
 /** API groups of KubeVirt and its friends: every kind in them is known, and not acted on. */
@@ -92,7 +101,7 @@ export type KindVerdict =
 export function judgeKind(apiVersion: string, kind: string): KindVerdict {
   const versions = ACTED.get(kind);
   if (versions?.includes(apiVersion) === true) return { acted: true };
-  if (isDefinition(kind) && INSTANCETYPE_VERSIONS.includes(apiVersion)) return { acted: true };
+  if (isDefinitionOf(kind, apiVersion)) return { acted: true };
   const group = apiVersion.includes("/") ? apiVersion.slice(0, apiVersion.indexOf("/")) : "";
   if (isKnownElsewhere(group, kind)) return notActedOn(kind);
   if (versions !== undefined) {

@@ -248,6 +248,8 @@ export interface VmSpec {
   readonly runStrategy?: "Always" | "Halted" | "Manual" | "RerunOnFailure" | "Once";
   readonly instancetype?: TypeMatcher;
   readonly preference?: TypeMatcher;
+  /** Read by cluster-storage.ts alone. */
+  readonly dataVolumeTemplates?: unknown;
   readonly template: { readonly metadata?: Partial<ObjectMeta>; readonly spec: VmiSpec };
 }
 

@@ -7,9 +7,8 @@
  */
 import { isError, type Problem } from "../base/problem.ts";
 import { needsDefaultNic, vmiFromVm, withDefaultNic } from "./defaults.ts";
-import { errorAt, type Finding, warningAt } from "./finding.ts";
-import { expandVm, unknownDefinitions } from "./instancetypes.ts";
-import { isDefinition } from "./kinds.ts";
+import { errorAt, type Finding } from "./finding.ts";
+import { unknownDefinitions } from "./instancetypes.ts";
 import {
   checkObject,
   type LoadedObject,
@@ -29,6 +28,7 @@ import { NIC_RULES, OTHER_RULES, STORAGE_RULES } from "./rules/spec-rules.ts";
 import { runStrategy, templateIsGiven } from "./rules/vm.ts";
 import type { Settings } from "./settings.ts";
 import type { Service, VirtualMachine, Vmi } from "./types.ts";
+import { withDefinitions } from "./with-definitions.ts";
 
 export interface Validated {
   /** In the order of the files; those with errors are there, too, as far as they could be read. */
@@ -38,7 +38,7 @@ export interface Validated {
 
 export function validateManifests(files: readonly ManifestFile[], settings: Settings): Validated {
   const { objects: loaded, problems } = loadManifests(files, settings.known);
-  const { objects, findings: expanding } = withDefinitions(loaded, settings);
+  const { objects, problems: expanding } = withDefinitions(loaded, settings);
   const vmis = objects.flatMap((loaded) => vmiOf(loaded, settings) ?? []);
   const admission = objects.flatMap((loaded) =>
     [...objectFindings(loaded, settings), ...serviceFindings(loaded, vmis, settings)].map((finding) =>
@@ -46,39 +46,6 @@ export function validateManifests(files: readonly ManifestFile[], settings: Sett
     ),
   );
   return { objects, problems: [...problems, ...expanding, ...admission, ...repeatedObjects(objects)] };
-}
-
-/** VMs with their instancetypes and preferences worked in, which are then done with. */
-function withDefinitions(
-  loaded: readonly LoadedObject[],
-  settings: Settings,
-): { readonly objects: readonly LoadedObject[]; readonly findings: readonly Problem[] } {
-  const definitions = loaded.filter(({ object }) => isDefinition(object.kind));
-  const kubeObjects = definitions.map(({ object }) => object);
-  const used = new Set<KubeObject>();
-  const findings: Problem[] = [];
-  const say = (one: LoadedObject, found: readonly Finding[]): void => {
-    findings.push(...found.map((finding) => toProblem(finding, labelOf(one.object.kind, one.object), one)));
-  };
-  const objects = loaded
-    .filter((one) => !definitions.includes(one))
-    .map((one) => {
-      if (one.object.kind !== "VirtualMachine") return one;
-      const expanded = expandVm(one.object as VirtualMachine, kubeObjects, settings);
-      for (const definition of expanded.used) used.add(definition);
-      say(one, expanded.findings);
-      return { ...one, object: expanded.vm };
-    });
-  for (const one of definitions) {
-    if (!used.has(one.object)) say(one, [unusedDefinition(one.object)]);
-  }
-  return { objects, findings };
-}
-
-function unusedDefinition({ kind }: KubeObject): Finding {
-  const message = `no VM of these files names this ${kind}; it is left out`;
-  const hint = "podtap keeps none: give it together with the VMs that name it.";
-  return warningAt({ code: "PT-MAN-9", at: ["kind"], reason: "FieldValueNotSupported", message, hint });
 }
 
 /** One object that is already parsed, as the API server gets it: shape and admission, without positions. */

@@ -62,7 +62,7 @@ export function volumeSources(vmi: SpecContext): readonly Finding[] {
     const source = sources[0] ?? "";
     if (SUPPORTED.includes(source)) return [];
     const message = INSTEAD.has(source)
-      ? `volume source ${source} needs what a cluster has; ${vmi.settings.release} has no such storage`
+      ? `volume source ${source} is of a cluster; ${vmi.settings.release} has no such thing`
       : `volume source ${source} is not supported yet by ${vmi.settings.release}`;
     const hint = INSTEAD.get(source) ?? `Use one of ${SUPPORTED.join(", ")}.`;
     const reason = "FieldValueNotSupported";
