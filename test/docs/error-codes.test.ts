@@ -8,7 +8,7 @@ const CODE = /\bPT-[A-Z]+-\d+\b/g;
 /** Codes made at run time: `PT-KERNEL-${errno}`; in the page `PT-KERNEL-\<errno>`. */
 const FAMILY = /\bPT-([A-Z]+)-\$\{/g;
 
-const sources = globSync("src/**/*.ts", { cwd: ROOT })
+const sources = globSync(["src/**/*.ts", "bench/**/*.ts"], { cwd: ROOT })
   .filter((file) => !file.endsWith(".test.ts"))
   .map((file) => readFileSync(new URL(file, ROOT), "utf8"));
 const page = readFileSync(new URL("docs/reference/errors.md", ROOT), "utf8");

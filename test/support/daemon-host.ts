@@ -122,6 +122,8 @@ export interface Said {
 
 export interface Command {
   readonly process: ChildProcess;
+  /** What it said until now. */
+  readonly heard: Omit<Said, "code">;
   readonly ended: Promise<Said>;
 }
 
@@ -139,7 +141,7 @@ export function begin(...words: readonly string[]): Command {
     said.err += chunk;
   });
   const ended = new Promise<Said>((resolve) => child.once("close", (code) => resolve({ ...said, code })));
-  return { process: child, ended };
+  return { process: child, heard: said, ended };
 }
 
 let manifests = 0;
@@ -164,7 +166,12 @@ export interface FoundProcess {
   readonly parent: number;
   /** As it was started; the name where there is nothing else. */
   readonly command: string;
+  /** Killed, and under the kernel's last hand. */
+  readonly exiting: boolean;
 }
+
+/** `PF_EXITING` of the kernel's sched.h, in the ninth field of proc_pid_stat(5). */
+const EXITING = 0x4;
 
 /** Forgets what podtap learned of this machine, as if it had just been installed. */
 export function forgetCaches(): void {
@@ -178,10 +185,11 @@ export function processes(): readonly FoundProcess[] {
     if (!(pid > 1)) return [];
     try {
       const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
-      const [state, parent] = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+      const [state, parent, , , , , flags] = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
       if (state === "Z" || state === "X") return [];
       const command = readFileSync(`/proc/${pid}/cmdline`, "utf8").replaceAll("\0", " ").trim();
-      return [{ pid, parent: Number(parent), command: command || stat }];
+      const exiting = (Number(flags) & EXITING) !== 0;
+      return [{ pid, parent: Number(parent), command: command || stat, exiting }];
     } catch {
       return [];
     }
@@ -260,9 +268,11 @@ export function traces(): readonly string[] {
   ].toSorted();
 }
 
-/** Processes that are neither this test nor its children's business. */
+/** Processes that are neither this test nor its children's business, nor at their end. */
 function strangers(): readonly FoundProcess[] {
-  return processes().filter(({ pid, parent }) => pid !== process.pid && parent !== process.pid);
+  return processes().filter(
+    ({ pid, parent, exiting }) => pid !== process.pid && parent !== process.pid && !exiting,
+  );
 }
 
 /** Of the stopped daemon; events, which tell of the past, are left out. */

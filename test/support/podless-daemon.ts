@@ -13,6 +13,7 @@ import { vmiController } from "../../src/cluster/controllers/vmi-controller.ts";
 import { serveApi } from "../../src/cluster/local/api-server.ts";
 import type { ApiRoute } from "../../src/cluster/local/exchange.ts";
 import { LocalCluster } from "../../src/cluster/local/local-cluster.ts";
+import type { Admission } from "../../src/cluster/local/objects.ts";
 import { Store } from "../../src/cluster/local/store.ts";
 import { PODS, VMIS } from "../../src/cluster/port.ts";
 
@@ -32,12 +33,13 @@ export interface PodlessDaemon {
 export async function startPodlessDaemon(
   life: Life = {},
   routes: readonly ApiRoute[] = [],
+  admission: readonly Admission[] = [],
 ): Promise<PodlessDaemon> {
   const folder = mkdtempSync(join(tmpdir(), "podtap-cli-"));
   const clock = { now: () => Date.now() };
   const store = new Store({ path: join(folder, "store.sqlite") });
   const suffix = (): string => randomUUID().slice(0, 5);
-  const cluster = new LocalCluster({ store, clock, ids: { uid: randomUUID, suffix } });
+  const cluster = new LocalCluster({ store, clock, ids: { uid: randomUUID, suffix }, admission });
   const server = await serveApi({
     cluster,
     socketPath: join(folder, "podtap.sock"),

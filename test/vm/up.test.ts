@@ -9,9 +9,14 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import type { Vmi } from "../../src/api/types.ts";
+import { VMIS } from "../../src/cluster/port.ts";
 import {
+  api,
+  begin,
+  type Command,
   DEMO_IMAGE,
   daemonPid,
+  killHard,
   onDaemonHost,
   podtap,
   processes,
@@ -70,6 +75,7 @@ describe("podtap up, masquerade", requires("root", "nft", "cni", "qemu", "libvir
     vmi = await getVmi();
   });
   after(async () => {
+    api.close();
     await podtap("down", "--all");
     await eventually("the daemon's end", () => daemonPid() === undefined);
     assert.deepEqual(
@@ -159,7 +165,62 @@ describe("podtap up, masquerade", requires("root", "nft", "cni", "qemu", "libvir
     assert.match(await podtap("plan", "web"), /nothing to change/);
     assert.match(await podtap("up", file, ...USE_LOCAL_IMAGES), /unchanged/);
   });
+
+  test("a daemon killed in the middle is had back by up, get -w and console, which go on", async (t) => {
+    const command = (...words: readonly string[]): Command => {
+      const begun = begin(...words);
+      t.after(() => begun.process.kill("SIGKILL"));
+      return begun;
+    };
+    const LOST = "the podtap daemon ended in the middle";
+    await podtap("down", "web");
+    const up = command("up", file, "--wait=agent");
+    await eventually("there is an instance", phaseOfWeb, 60_000);
+    await killHard(daemonPid() ?? assert.fail("no daemon"));
+    const { code, out, err } = await up.ended;
+    assert.equal(code, 0, err);
+    assert.match(out, /web is running/);
+    assert.equal(err.split(LOST).length, 2, err);
+
+    const watching = command("get", "vmi", "-w");
+    const joined = command("console", "web", "--timeout", "5m");
+    await eventually("the watch's first row", () => watching.heard.out.includes("web "), 60_000);
+    await eventually("the console", () => readsConsole(joined), 60_000);
+    await killHard(daemonPid() ?? assert.fail("no daemon"));
+    await eventually(
+      "the console is back",
+      () => {
+        if (joined.heard.err.includes(LOST) && readsConsole(joined)) return true;
+        throw new Error(JSON.stringify(joined.heard) + joined.process.exitCode);
+      },
+      60_000,
+    );
+
+    const shown = watching.heard.out.length;
+    await podtap("down", "web");
+    const said = await joined.ended;
+    assert.equal(said.code, 0, said.err);
+    assert.match(said.out, /going down/i);
+    await eventually("the watch goes on", () => watching.heard.out.slice(shown).includes("web "), 60_000);
+    watching.process.kill("SIGINT");
+    const seen = await watching.ended;
+    assert.equal(seen.code, 0, seen.err);
+    assert.match(seen.err, new RegExp(LOST));
+    assert.equal(seen.out.split(/^NAME/m).length, 2, seen.out);
+  });
 });
+
+/** Is it connected? The daemon's side of the socket has this process's pid. */
+function readsConsole({ process: { pid } }: Command): boolean {
+  const found = execFileSync("ss", ["--unix", "--no-header", "--processes", "state", "connected"], {
+    encoding: "utf8",
+  });
+  return found.split("\n").some((line) => line.includes(`pid=${pid},`));
+}
+
+async function phaseOfWeb(): Promise<string | undefined> {
+  return (await api.find<Vmi>(VMIS, { namespace: "default", name: "web" }))?.status?.phase;
+}
 
 async function getVmi(): Promise<Vmi> {
   return JSON.parse(await podtap("get", "vmi", "web", "-o", "json")) as Vmi;

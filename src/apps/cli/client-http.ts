@@ -1,7 +1,9 @@
 /**
  * HTTP over the daemon's Unix socket, with errors that say what to do: refusals of the server are `ApiError`, a
- * daemon that is not there is PT-ENV-5, a socket one may
- * not open PT-ENV-4, a connection that broke PT-ENV-7.
+ * daemon that is not there is PT-ENV-5, a socket one may not open PT-ENV-4, a connection that broke PT-ENV-7.
+ *
+ * Given a way to have the daemon back, what may be asked twice (GET, PUT) is asked again once it is there, and so is
+ * what never reached it. Whatever else broke in the middle is for the caller to look into: it may have been done.
  */
 import { Agent, request as httpRequest, type IncomingMessage } from "node:http";
 import type { Socket } from "node:net";
@@ -25,14 +27,23 @@ export interface Answer {
   readonly body: unknown;
 }
 
+/** Called when the daemon went away; returns when one answers again, or throws why none does. */
+export type Revive = (cause: PodtapError) => Promise<void>;
+
+const NO_DAEMON = "PT-ENV-5";
+const BROKEN = "PT-ENV-7";
 const STREAM_PROTOCOL = "podtap-stream";
+/** RFC 9110 section 9.2.2, of the methods used here; DELETE is told apart by its answer. */
+const REPEATABLE = new Set(["GET", "PUT"]);
 
 export class HttpConnection {
   readonly socketPath: string;
   readonly #agent = new Agent({ keepAlive: true });
+  readonly #revive: Revive | undefined;
 
-  constructor(socketPath: string) {
+  constructor(socketPath: string, revive?: Revive) {
     this.socketPath = socketPath;
+    this.#revive = revive;
   }
 
   /** Idle connections are closed, so that the process can end. */
@@ -40,24 +51,53 @@ export class HttpConnection {
     this.#agent.destroy();
   }
 
-  async request(path: string, options: RequestOptions = {}): Promise<Answer> {
-    const response = await this.#send(path, options);
-    const body = parseBody(response, await readText(response));
-    const status = response.statusCode ?? 0;
-    if (status >= 400) throw apiErrorFrom(status, asStatus(body));
-    return { status, body, warnings: warningsOf(response) };
+  request(path: string, options: RequestOptions = {}): Promise<Answer> {
+    return this.#lasting(options, async () => {
+      const response = await this.#send(path, options);
+      const body = parseBody(response, await this.#readText(response));
+      const status = response.statusCode ?? 0;
+      if (status >= 400) throw apiErrorFrom(status, asStatus(body));
+      return { status, body, warnings: warningsOf(response) };
+    });
   }
 
   /** The answer's body as it comes: watches, logs that are followed. */
-  async open(path: string, options: RequestOptions = {}): Promise<IncomingMessage> {
-    const response = await this.#send(path, options);
-    const status = response.statusCode ?? 0;
-    if (status < 400) return response;
-    throw apiErrorFrom(status, asStatus(parseBody(response, await readText(response))));
+  open(path: string, options: RequestOptions = {}): Promise<IncomingMessage> {
+    return this.#lasting(options, async () => {
+      const response = await this.#send(path, options);
+      const status = response.statusCode ?? 0;
+      if (status < 400) return response;
+      throw apiErrorFrom(status, asStatus(parseBody(response, await this.#readText(response))));
+    });
   }
 
   /** Raw bytes both ways: consoles, forwarded ports. The caller closes it. */
   stream(path: string, options: RequestOptions = {}): Promise<Socket> {
+    return this.#lasting(options, () => this.#upgrade(path, options));
+  }
+
+  /**
+   * After something broke: returns when the daemon is there again.
+   * @throws what was given, when the daemon is not to blame or nobody brings it back
+   */
+  async revived(thrown: unknown): Promise<void> {
+    if (this.#revive === undefined || !isDaemonGone(thrown)) throw thrown;
+    await this.#revive(thrown);
+  }
+
+  async #lasting<T>({ method = "GET", signal }: RequestOptions, attempt: () => Promise<T>): Promise<T> {
+    for (;;) {
+      try {
+        return await attempt();
+      } catch (thrown) {
+        const harmless = REPEATABLE.has(method) || (thrown as Partial<PodtapError>).code === NO_DAEMON;
+        if (signal?.aborted || !harmless) throw thrown;
+        await this.revived(thrown);
+      }
+    }
+  }
+
+  #upgrade(path: string, options: RequestOptions): Promise<Socket> {
     return new Promise((resolve, reject) => {
       const asked = httpRequest({
         ...this.#target(path, options),
@@ -69,7 +109,7 @@ export class HttpConnection {
         resolve(socket as Socket);
       });
       asked.once("response", (response) => {
-        readText(response).then(
+        this.#readText(response).then(
           (text) => reject(apiErrorFrom(response.statusCode ?? 0, asStatus(parseBody(response, text)))),
           reject,
         );
@@ -80,14 +120,24 @@ export class HttpConnection {
   }
 
   /** The error for a connection that ended in the middle of something. */
-  protected broken(cause: unknown): PodtapError {
+  broken(cause: unknown): PodtapError {
     return new PodtapError({
-      code: "PT-ENV-7",
+      code: BROKEN,
       message: `the connection to ${this.socketPath} broke: ${messageOf(cause)}`,
       hint: "did the daemon end? its log tells why",
       retry: "soon",
       cause,
     });
+  }
+
+  async #readText(response: IncomingMessage): Promise<string> {
+    const parts: Buffer[] = [];
+    try {
+      for await (const part of response as AsyncIterable<Buffer>) parts.push(part);
+    } catch (thrown) {
+      throw this.broken(thrown);
+    }
+    return Buffer.concat(parts).toString("utf8");
   }
 
   #send(path: string, options: RequestOptions): Promise<IncomingMessage> {
@@ -133,9 +183,13 @@ export class HttpConnection {
   }
 }
 
+export function isDaemonGone(thrown: unknown): thrown is PodtapError {
+  return thrown instanceof PodtapError && (thrown.code === NO_DAEMON || thrown.code === BROKEN);
+}
+
 function noDaemon(socketPath: string, cause: Error): PodtapError {
   return new PodtapError({
-    code: "PT-ENV-5",
+    code: NO_DAEMON,
     message: `no podtap daemon listens on ${socketPath}`,
     hint: "start one with 'podtap node', or run a command that starts it ('podtap up')",
     retry: "soon",
@@ -155,12 +209,6 @@ function noPermission(socketPath: string, cause: Error): PodtapError {
 function withQuery(path: string, query: RequestOptions["query"] = {}): string {
   const given = Object.entries(query).filter((entry): entry is [string, string] => entry[1] !== undefined);
   return given.length === 0 ? path : `${path}?${new URLSearchParams(given)}`;
-}
-
-async function readText(response: IncomingMessage): Promise<string> {
-  const parts: Buffer[] = [];
-  for await (const part of response as AsyncIterable<Buffer>) parts.push(part);
-  return Buffer.concat(parts).toString("utf8");
 }
 
 function parseBody(response: IncomingMessage, text: string): unknown {

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { chmodSync, mkdtempSync, rmSync } from "node:fs";
+import { createServer as createHttpServer, request, type Server } from "node:http";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -159,6 +160,75 @@ test("waiting ends with the daemon", async (t) => {
   await client.list(VIRTUAL_MACHINES);
   await close();
   await rejected;
+});
+
+test("a client that has the daemon back asks again, and takes what was done for done", async (t) => {
+  const { cluster, directory, serve, close } = openTestCluster();
+  t.after(close);
+  const socketPath = join(directory, "mortal.sock");
+  // Dies with each request it is told of, before or after doing it.
+  const deaths = new Map<string, "before" | "after">();
+  let reached = 0;
+  const behind = await serve({ socketPath: join(directory, "behind.sock") });
+  const front = (): Promise<Server> => {
+    const server = createHttpServer((asked, answer) => {
+      reached += 1;
+      const when = deaths.get(`${asked.method}`);
+      deaths.delete(`${asked.method}`);
+      const die = (): void => {
+        server.close();
+        server.closeAllConnections();
+        rmSync(socketPath, { force: true });
+      };
+      if (when === "before") return die();
+      const { method = "", url: path = "", headers } = asked;
+      const onward = request({ socketPath: behind.socketPath, method, path, headers }, (answered) => {
+        if (when === "after") {
+          answered.resume().once("end", die);
+        } else {
+          answer.writeHead(answered.statusCode ?? 0, answered.headers);
+          answered.pipe(answer);
+        }
+      });
+      asked.pipe(onward);
+    });
+    return new Promise((listening) => server.listen(socketPath, () => listening(server)));
+  };
+  let now = await front();
+  t.after(() => now.close());
+  const causes: string[] = [];
+  const client = new ApiClient(socketPath, async ({ code }) => {
+    causes.push(code);
+    now = await front();
+  });
+  t.after(() => client.close());
+
+  const place = { namespace: "default", name: "web" };
+  for (const when of ["before", "after"] as const) {
+    deaths.set("GET", when).set("POST", when);
+    const made = await client.apply(vm("web", { running: false }));
+    assert.equal(made.outcome, "created", when);
+    deaths.set("PATCH", when);
+    const changed = await client.apply(vm("web", { running: true }));
+    assert.equal(changed.outcome, "configured", when);
+    assert.deepEqual((await cluster.get({ resource: VIRTUAL_MACHINES, ...place }))?.spec, { running: true });
+    assert.equal((await client.apply(vm("web", { running: true }))).outcome, "unchanged", when);
+    deaths.set("DELETE", when);
+    assert.equal(await client.delete(VIRTUAL_MACHINES, place), true, when);
+    assert.equal(await client.delete(VIRTUAL_MACHINES, place), false, when);
+  }
+  assert.deepEqual(causes, Array(8).fill("PT-ENV-7"));
+
+  now.close();
+  rmSync(socketPath, { force: true });
+  const late = new ApiClient(socketPath, async ({ code }) => {
+    causes.push(code);
+    now = await front();
+  });
+  t.after(() => late.close());
+  const before = reached;
+  assert.equal((await late.create(vm("web", {}))).outcome, "created");
+  assert.deepEqual([causes.at(-1), reached - before], ["PT-ENV-5", 1]);
 });
 
 test("a stream carries bytes both ways, and a refused one says why", async (t) => {

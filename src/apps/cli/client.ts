@@ -48,7 +48,7 @@ export interface WatchOptions extends Selecting {
 
 const TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json";
 const MERGE_PATCH = "application/merge-patch+json";
-/** Somebody else made or removed the object between our question and our answer to it. */
+/** Somebody else made or removed the object between our question and our answer to it, or the daemon went away. */
 const APPLY_TRIES = 3;
 /** Between an ended watch and the next list; a daemon that closes every watch at once must not be hammered. */
 const RELIST_PAUSE_MS = 100;
@@ -108,17 +108,22 @@ export class ApiClient extends HttpConnection {
     // As kubectl: the namespace becomes part of what was applied, so that leaving it out later is no change.
     const manifest = { ...given, metadata: { ...given.metadata, ...namespaceOf(given) } };
     const place = { ...namespaceOf(given), name: given.metadata.name };
+    let cut: "created" | "configured" | undefined;
     for (let tries = 1; ; tries++) {
+      const live = await this.find<T>(info, place);
       try {
-        const live = await this.find<T>(info, place);
         if (live === undefined) return await this.create(withLastApplied(manifest));
         const patch = applyPatch(manifest, live);
-        if (patch === undefined) return { object: live, outcome: "unchanged", warnings: [] };
+        if (patch === undefined) return { object: live, outcome: cut ?? "unchanged", warnings: [] };
         const patched = await this.patch<T>(info, place, patch);
         const same = patched.object.metadata.resourceVersion === live.metadata.resourceVersion;
         return { ...patched, outcome: same ? "unchanged" : "configured" };
       } catch (thrown) {
-        if (tries >= APPLY_TRIES || !(isAlreadyExists(thrown) || isNotFound(thrown))) throw thrown;
+        if (tries >= APPLY_TRIES) throw thrown;
+        if (isAlreadyExists(thrown) || isNotFound(thrown)) continue;
+        await this.revived(thrown);
+        // It may have been done before the daemon went away.
+        cut = live === undefined ? "created" : "configured";
       }
     }
   }
@@ -129,12 +134,15 @@ export class ApiClient extends HttpConnection {
     const preconditions = uid === undefined ? undefined : { uid };
     const kind = "DeleteOptions";
     const body = { kind, apiVersion: "v1", propagationPolicy, gracePeriodSeconds, preconditions };
-    try {
-      await this.request(resourcePath(resource, pathOf(place)), { method: "DELETE", body });
-      return true;
-    } catch (thrown) {
-      if (isNotFound(thrown)) return false;
-      throw thrown;
+    for (let found = false; ; found = true) {
+      try {
+        await this.request(resourcePath(resource, pathOf(place)), { method: "DELETE", body });
+        return true;
+      } catch (thrown) {
+        if (isNotFound(thrown)) return found;
+        // Not there the next time: then it was this that deleted it.
+        await this.revived(thrown);
+      }
     }
   }
 

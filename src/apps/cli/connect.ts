@@ -1,11 +1,12 @@
-/** From a command to its daemon: started when it is not there, and spoken to as a cluster. */
+/** From a command to its daemon: started when it is not there and when it goes, and spoken to as a cluster. */
 import { ApiClient } from "./client.ts";
 import type { Context } from "./context.ts";
 import { ensureDaemon } from "./daemon.ts";
+import { reviver } from "./revive.ts";
 
 export async function connect(context: Context): Promise<ApiClient> {
   await ensureDaemon(context);
-  return new ApiClient(context.paths.socket);
+  return new ApiClient(context.paths.socket, reviver(context));
 }
 
 /** `/apis/subresources.kubevirt.io/v1/namespaces/…`, as virtctl asks for it. */

@@ -3,11 +3,13 @@
  *
  * On a terminal, every key goes to the guest (raw mode) except Ctrl-], which leaves, as with virtctl. Whatever
  * happens the terminal is restored. In a pipe, stdin is sent and what comes back is printed until the time is over,
- * or until the guest's end closes.
+ * or until the guest's end closes. The guest outlives its daemon: where that one goes, the next one joins again, and
+ * what was typed in between is lost.
  */
 import type { Duplex } from "node:stream";
 import { connect, subresourcePath } from "./connect.ts";
 import type { Context } from "./context.ts";
+import { isReady } from "./daemon.ts";
 import { EXIT, type ExitCode } from "./failure.ts";
 import { parseTarget } from "./target.ts";
 
@@ -30,18 +32,28 @@ export async function openConsole(
   const target = parseTarget(name);
   const client = await connect(context);
   const path = subresourcePath(options.namespace, target.name, "console");
-  const guest = await client.stream(path, { method: "GET", signal: context.signal });
   const { terminal } = context;
   const typed = process.stdin.isTTY === true;
-  if (typed) terminal.note(terminal.paint("dim", `connected to ${target.name}; Ctrl-] leaves\n`));
-  const why = await join(context, guest, typed, options.timeout);
+  const until = options.timeout === undefined ? undefined : context.now() + options.timeout;
+  let why: End = "lost";
+  while (why === "lost") {
+    const guest = await client.stream(path, { method: "GET", signal: context.signal });
+    if (typed) terminal.note(terminal.paint("dim", `connected to ${target.name}; Ctrl-] leaves\n`));
+    const joined = join(context, guest, typed, until === undefined ? undefined : until - context.now());
+    why = await joined.catch(async (failure): Promise<End> => {
+      if (await isReady(context.paths.socket)) throw failure;
+      return "lost";
+    });
+    if (why === "closed" && !(await isReady(context.paths.socket))) why = "lost";
+  }
   if (typed) {
     terminal.note(terminal.paint("dim", `\r\n${why === "closed" ? "the VM closed the console" : "left"}\n`));
   }
   return EXIT.done;
 }
 
-type End = "closed" | "escape" | "timeout" | "interrupted";
+/** `lost`: the daemon went, not the guest. */
+type End = "closed" | "lost" | "escape" | "timeout" | "interrupted";
 
 function join(context: Context, guest: Duplex, typed: boolean, timeout: number | undefined): Promise<End> {
   const { stdin, stdout } = process;
@@ -55,7 +67,7 @@ function join(context: Context, guest: Duplex, typed: boolean, timeout: number |
       if (end instanceof Error) reject(end);
       else resolve(end);
     };
-    if (timeout !== undefined) timers.push(setTimeout(finish, timeout, "timeout"));
+    if (timeout !== undefined) timers.push(setTimeout(finish, Math.max(0, timeout), "timeout"));
     guest.on("data", (bytes: Buffer) => stdout.write(bytes));
     guest.once("close", () => finish("closed"));
     guest.once("error", (failure) => finish(context.signal.aborted ? "interrupted" : failure));
@@ -66,9 +78,11 @@ function join(context: Context, guest: Duplex, typed: boolean, timeout: number |
       if (leave) finish("escape");
     });
     // Everything is sent; the guest still needs a moment to answer.
-    stdin.once("end", () => {
+    const sent = (): void => {
       if (timeout === undefined) timers.push(setTimeout(finish, PIPE_TIMEOUT_MS, "timeout"));
-    });
+    };
+    if (stdin.readableEnded) sent();
+    else stdin.once("end", sent);
   });
 }
 

@@ -23,12 +23,16 @@ const OTHERS_TIMEOUT_MS = 15_000;
 export const DAEMON_FLAGS = ["--max-semi-space-size=1", "--disable-warning=ExperimentalWarning"] as const;
 
 /** Returns once the daemon answers; starts one first when the socket is absent or refuses. */
-export async function ensureDaemon(context: Context): Promise<void> {
+export async function ensureDaemon(context: Context, { quiet = false } = {}): Promise<void> {
   if (await isReady(context.paths.socket)) return;
-  if (!context.rootless) refuseWithoutRoot(context);
+  if (!mayStartDaemon(context)) throw needsRoot(context);
   const log = join(context.paths.run, "node.log");
   const child = launch(context, log);
-  await waitUntilReady(context, child, log);
+  await waitUntilReady(context, child, log, quiet);
+}
+
+export function mayStartDaemon({ rootless }: Context): boolean {
+  return rootless || process.geteuid?.() === 0;
 }
 
 /** The program beside this one: bundled as dist/node.js, or its source when run from there. */
@@ -39,9 +43,8 @@ export function programFile(name: "node"): string {
     : join(dirname(here), `${name}.js`);
 }
 
-function refuseWithoutRoot({ paths }: Context): void {
-  if (process.geteuid?.() === 0) return;
-  throw new PodtapError({
+function needsRoot({ paths }: Context): PodtapError {
+  return new PodtapError({
     code: "PT-ENV-2",
     message: `no podtap daemon listens on ${paths.socket}, and starting one needs root`,
     hint: "run this with sudo, ask root to start 'podtap node', or add --rootless for VMs of your own",
@@ -89,10 +92,10 @@ function launch({ paths, rootless, environment }: Context, log: string): Launche
   return state;
 }
 
-async function waitUntilReady(context: Context, child: Launched, log: string): Promise<void> {
+async function waitUntilReady(context: Context, child: Launched, log: string, quiet: boolean): Promise<void> {
   const { terminal, paths, signal } = context;
   const began = context.now();
-  let told = false;
+  let told = quiet;
   let leftAt: number | undefined;
   while (!(await isReady(paths.socket))) {
     signal.throwIfAborted();

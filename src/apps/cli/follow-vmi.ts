@@ -4,10 +4,10 @@
  */
 import type { Condition, KubeObject } from "../../api/object.ts";
 import type { VirtualMachine, Vmi } from "../../api/types.ts";
-import { PodtapError } from "../../base/errors.ts";
 import type { KubeEvent } from "../../cluster/event-recorder.ts";
 import { EVENTS, type Resource, VIRTUAL_MACHINES, VMIS } from "../../cluster/port.ts";
 import type { ApiClient, ClientEvent } from "./client.ts";
+import { lastingWatch } from "./lasting-watch.ts";
 
 export type Waited =
   | { readonly outcome: "up"; readonly vmi: Vmi }
@@ -40,6 +40,8 @@ export async function followVmi(
   options: FollowOptions,
   signal: AbortSignal,
 ): Promise<Waited> {
+  // Of a signal that came before there is no event.
+  signal.throwIfAborted();
   const stop = new AbortController();
   const either = AbortSignal.any([signal, stop.signal]);
   const seen: Seen = { warnings: [], events: new Set(), held: [] };
@@ -55,7 +57,7 @@ export async function followVmi(
         select: { readonly fieldSelector?: string },
         take: (event: ClientEvent<T>) => void,
       ): void => {
-        const source = watchOn<T>(client, resource, { namespace, ...select, signal: either });
+        const source = lastingWatch<T>(client, resource, { namespace, ...select, signal: either });
         void each(source, take).catch((thrown) => {
           if (!stop.signal.aborted) reject(thrown);
         });
@@ -83,21 +85,6 @@ interface Seen {
   readonly events: Set<string>;
   /** Came before the VMI they are about, or about a former one of the same name. */
   held: KubeEvent[];
-}
-
-/** A server may end a watch when it likes; it is begun anew, and everything there is comes again. */
-async function* watchOn<T extends KubeObject>(
-  client: ApiClient,
-  resource: Resource,
-  options: { readonly namespace: string; readonly fieldSelector?: string; readonly signal: AbortSignal },
-): AsyncGenerator<ClientEvent<T>> {
-  while (!options.signal.aborted) {
-    try {
-      yield* client.watch<T>(resource, options);
-    } catch (thrown) {
-      if (!(thrown instanceof PodtapError && thrown.code === "PT-API-410")) throw thrown;
-    }
-  }
 }
 
 async function each<T>(source: AsyncIterable<T>, take: (item: T) => void): Promise<void> {

@@ -2,12 +2,12 @@
 import type { KubeObject } from "../../api/object.ts";
 import { ApiError } from "../../cluster/api-error.ts";
 import { apiVersionOf } from "../../cluster/local/resources.ts";
-import type { Table } from "../../cluster/local/table.ts";
 import type { ApiClient, Selecting } from "./client.ts";
 import { connect } from "./connect.ts";
 import type { Context } from "./context.ts";
 import { EXIT, type ExitCode, renderFailure, usageError } from "./failure.ts";
 import { parseQuery, type Query } from "./get-query.ts";
+import { lastingTableWatch, lastingWatch } from "./lasting-watch.ts";
 import { type Format, type ObjectFormat, parseFormat, qualifiedKind, renderObjects } from "./output.ts";
 import { TablePrinter } from "./output-table.ts";
 
@@ -118,12 +118,12 @@ async function follow(
   const where = { namespace, labelSelector, fieldSelector, signal: context.signal };
   if (format.type === "table") {
     const printer = tablePrinter(context, options, format.wide, undefined);
-    for await (const { type, object } of client.watchTable(resource, where)) {
-      if (type !== "BOOKMARK") context.terminal.out(printer.print(object as Table));
+    for await (const { type, object } of lastingTableWatch(client, resource, where)) {
+      if (type !== "BOOKMARK") context.terminal.out(printer.print(object));
     }
     return EXIT.done;
   }
-  for await (const { type, object } of client.watch(resource, where)) {
+  for await (const { type, object } of lastingWatch(client, resource, where)) {
     if (type !== "BOOKMARK") context.terminal.out(await renderObjects([object], format, true));
   }
   return EXIT.done;

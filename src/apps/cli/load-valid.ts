@@ -11,18 +11,25 @@ import { inNamespace } from "./objects.ts";
 import { readManifests } from "./read-manifests.ts";
 import { SETTINGS } from "./settings.ts";
 
-/** `networks`: for what attaches them; bindings judge what NADs of the same files make. */
+export interface LoadOptions {
+  /** For what attaches networks: bindings judge what NADs of the same files make. */
+  readonly networks?: boolean;
+  /** Takes the texts of the warnings that were told. */
+  told?(warnings: readonly string[]): void;
+}
+
 export async function loadValid(
   { terminal }: Context,
   sources: readonly string[],
   namespace: string,
-  { networks = false } = {},
+  { networks = false, told }: LoadOptions = {},
 ): Promise<readonly KubeObject[]> {
   const files = await readManifests(sources);
   const { objects, problems: own } = validateManifests(files, SETTINGS);
   const judged = networks && !own.some(isError);
   const problems = judged ? [...own, ...(await networkProblems(objects, namespace))] : own;
   terminal.note(formatProblems(problems, { color: terminal.colours }));
+  told?.(problems.map(({ message }) => message));
   const errors = problems.filter(isError);
   if (errors.length > 0) throw new ManifestError(errors);
   if (objects.length === 0) {

@@ -30,7 +30,7 @@ export async function logs(context: Context, name: string, options: LogsOptions)
     }
   } catch (thrown) {
     // Ctrl-C is how following ends.
-    if (!context.signal.aborted) throw thrown;
+    if (!context.signal.aborted) throw client.broken(thrown);
   }
   if (last !== "\n") context.terminal.out("\n");
   return EXIT.done;

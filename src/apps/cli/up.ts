@@ -38,13 +38,19 @@ export interface UpOptions {
 export async function up(context: Context, files: readonly string[], options: UpOptions): Promise<ExitCode> {
   const overrides = parseOverrides(options.imageOverride ?? []);
   const sources = [...files, ...(options.filename ?? [])];
-  const valid = await loadValid(context, sources, options.namespace, { networks: true });
+  const told = new Set<string>();
+  const valid = await loadValid(context, sources, options.namespace, {
+    networks: true,
+    told: (warnings) => {
+      for (const text of warnings) told.add(asInHeader(text));
+    },
+  });
   const wanted = options.start ? valid.map((object) => start(context, object)) : valid;
   const client = await connect(context);
   if (Object.keys(overrides).length > 0) {
     await client.request("/podtap/v1/config/image-overrides", { method: "PUT", body: overrides });
   }
-  const run = new UpRun(context, client, sources, options);
+  const run = new UpRun(context, client, sources, told, options);
   try {
     return await run.go(inApplyOrder(wanted));
   } catch (thrown) {
@@ -60,9 +66,17 @@ class UpRun {
   readonly #applied: Applied[] = [];
   readonly #since: string;
   readonly #sources: readonly string[];
+  readonly #told: ReadonlySet<string>;
 
-  constructor(context: Context, client: ApiClient, sources: readonly string[], options: UpOptions) {
+  constructor(
+    context: Context,
+    client: ApiClient,
+    sources: readonly string[],
+    told: ReadonlySet<string>,
+    options: UpOptions,
+  ) {
     this.#sources = sources;
+    this.#told = told;
     this.#context = context;
     this.#client = client;
     this.#options = options;
@@ -104,7 +118,7 @@ class UpRun {
       terminal.note("removing what was made\n");
       await removeObjects(
         calm,
-        this.#client,
+        await connect(calm),
         made.map(({ object }) => object),
         { timeoutMs: 60_000 },
       );
@@ -127,7 +141,9 @@ class UpRun {
       object: { ...applied.object, apiVersion: object.apiVersion, kind: object.kind },
     });
     const { terminal } = this.#context;
-    for (const warning of applied.warnings) terminal.note(`warning: ${warning}\n`);
+    // The server judges the manifest as this command did, and what only it knows besides.
+    const more = applied.warnings.filter((warning) => !this.#told.has(asInHeader(warning)));
+    for (const warning of more) terminal.note(`warning: ${warning}\n`);
     if (this.#options.output === "text") terminal.out(`${displayName(object)} ${applied.outcome}\n`);
   }
 
@@ -210,6 +226,11 @@ function shallRun(object: KubeObject): boolean {
   if (object.kind !== "VirtualMachine") return false;
   const { running, runStrategy } = (object as VirtualMachine).spec;
   return runStrategy === undefined ? running === true : runStrategy !== "Halted" && runStrategy !== "Manual";
+}
+
+/** Warnings travel in a header, which is ASCII. */
+function asInHeader(text: string): string {
+  return text.replace(/[^\x20-\x7e]/g, "?");
 }
 
 function targetOf({ metadata }: KubeObject): WaitTarget {
