@@ -100,22 +100,43 @@ test("what macvtap cannot be built on, and by which host, is a problem with a wa
   assert.equal(codeOf({ observed: macvlan(["192.168.7.20/24"]), ...access }), "PT-MACVTAP-3");
 });
 
+test("a host without access to a guest that the LAN addresses is told how to get it", () => {
+  const hintFor = (annotations: Readonly<Record<string, string>>, addresses: readonly string[]): string => {
+    const all = { "podtap.io/host-access": "true", ...annotations };
+    const observed = macvlan(addresses);
+    const result = plan({ name: "", observed, attachment: onHost, network: lan, annotations: all });
+    assert.ok(!result.ok);
+    assert.match(result.problems[0]?.message ?? "", /the guest's address, which is the network's to give/);
+    return result.problems[0]?.hint ?? "";
+  };
+  assert.match(hintFor({}, []), /IPAM .*host-local.* or add a NIC on the pod network/);
+  assert.match(
+    hintFor({ "podtap.io/dhcp": "external" }, ["192.168.7.20/24"]),
+    /leave out podtap.io\/dhcp, or/,
+  );
+});
+
 test("macvtap's problems are seen before anything runs, where the network's configuration tells them", () => {
   const binding = registry.of({ name: "default", binding: { name: "macvtap" } });
-  const seen = (attachment: NetworkAttachment) =>
+  const seen = (attachment: NetworkAttachment, annotations: Readonly<Record<string, string>> = {}) =>
     binding
       ?.validate({
         interface: { name: "default", binding: { name: "macvtap" } },
         network: lan,
         field: "spec.domain.devices.interfaces[0]",
         networkField: "spec.networks[0]",
-        annotations: {},
+        annotations,
         ...attachment,
       })
       .map(({ code }) => code);
   assert.deepEqual(seen(onHost), []);
   assert.deepEqual(seen({ plugins: ["macvlan"], mode: "passthru" }), ["PT-MACVTAP-2"]);
   assert.deepEqual(seen({ plugins: ["ipvlan"] }), ["PT-MACVTAP-2"]);
+  const access = { "podtap.io/host-access": "true" };
+  assert.deepEqual(seen(onHost, access), []);
+  assert.deepEqual(seen({ plugins: ["bridge"] }, access), []);
+  assert.deepEqual(seen({ plugins: ["macvlan"] }, access), ["PT-MACVTAP-3"]);
+  assert.deepEqual(seen({ ...onHost, mode: "private" }, access), ["PT-MACVTAP-3"]);
 });
 
 function plan(one: Case): Result<Plan> {

@@ -25,7 +25,7 @@ import { handedOver, podAddresses } from "../../plan/parts/pod-addresses.ts";
 import { reportPodBridge } from "../../plan/parts/pod-bridge.ts";
 import { stationIdentity } from "../../plan/parts/port-security.ts";
 import type { LinkPlan, MacvlanMode, NicPlan, SysctlPlan } from "../../plan/plan.ts";
-import { hostLinkOf } from "./host-access.ts";
+import { hostAccessProblems, hostLinkOf } from "./host-access.ts";
 import { lacking, modeOf, problemsOf } from "./mode.ts";
 import { notesOf } from "./notes.ts";
 import { macvtapTable } from "./tables.ts";
@@ -48,7 +48,7 @@ export const macvtap: Binding = {
     rootless: false,
   },
   lacking,
-  validate: problemsOf,
+  validate: (nic) => [...problemsOf(nic), ...hostAccessProblems(nic)],
   podNeeds: () => ({ memoryMiB: 0 }),
   plan: planMacvtap,
   report: reportPodBridge,
