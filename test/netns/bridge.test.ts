@@ -26,7 +26,7 @@ import { type FrameCase, guestFrames, networkFrames } from "../support/frames.ts
 import { dhcp4Config, routerAdvertConfig } from "../support/guest-configs.ts";
 import { udhcpc } from "../support/namespace-guest.ts";
 import { eventually, requires, type TestPod } from "../support/netns.ts";
-import { ask, listen } from "../support/talk.ts";
+import { answer, ask, listen } from "../support/talk.ts";
 import { watchFrames } from "../support/watch.ts";
 import {
   HOST_IP,
@@ -100,17 +100,17 @@ describe("bridge, dual stack", NEEDS, () => {
   for (const family of families) {
     test(`${family}: the guest reaches out as the pod`, async () => {
       for (const protocol of ["tcp", "udp"] as const)
-        assert.equal(await ask(it.guest, OTHER[family], protocol, 8080), `neighbour ${POD[family]}`);
+        assert.equal(await answer(it.guest, OTHER[family], protocol, 8080), `neighbour ${POD[family]}`);
       await it.guest.read("ping", "-c1", "-W2", OTHER[family]);
       await it.guest.read("ping", "-c1", "-W2", HOST_IP[family]);
     });
 
     test(`${family}: the guest is reached on any port, and sees who asks`, async () => {
-      assert.equal(await ask(it.neighbour, POD[family], "tcp", 22), `guest ${OTHER[family]}`);
-      assert.equal(await ask(it.host, POD[family], "udp", 40_000), `guest ${HOST_IP[family]}`);
-      assert.equal(await ask(it.host, POD[family], "tcp", 23), "refused", "by the guest itself");
+      assert.equal(await answer(it.neighbour, POD[family], "tcp", 22), `guest ${OTHER[family]}`);
+      assert.equal(await answer(it.host, POD[family], "udp", 40_000), `guest ${HOST_IP[family]}`);
+      assert.equal(await answer(it.host, POD[family], "tcp", 23), "refused", "by the guest itself");
       assert.equal(
-        await ask(it.host, POD[family], "tcp", 9000),
+        await answer(it.host, POD[family], "tcp", 9000),
         "refused",
         "by the guest: the pod is not there",
       );
@@ -123,7 +123,7 @@ describe("bridge, dual stack", NEEDS, () => {
       assert.equal(macSeen(it, family), it.nic.mac);
       await it.guest.read("ip", "link", "set", "eth0", "up");
       await addressed(it);
-      assert.equal(await ask(it.neighbour, POD[family], "tcp", 22), `guest ${OTHER[family]}`);
+      assert.equal(await answer(it.neighbour, POD[family], "tcp", 22), `guest ${OTHER[family]}`);
     });
   }
 
@@ -209,7 +209,7 @@ for (const [stack, there, missing] of [
     const it = await bridged(t, BRIDGE, { stack });
     await addressed(it);
     await listen(t, it.guest, "guest", "tcp", 80);
-    assert.equal(await ask(it.neighbour, POD[there], "tcp", 80), `guest ${OTHER[there]}`);
+    assert.equal(await answer(it.neighbour, POD[there], "tcp", 80), `guest ${OTHER[there]}`);
     await it.guest.read("ping", "-c1", "-W2", HOST_IP[there]);
     const other = missing === "v4" ? "-4" : "-6";
     assert.equal(await it.guest.read("ip", other, "address", "show", "dev", "eth0", "scope", "global"), "");

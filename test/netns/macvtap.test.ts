@@ -25,7 +25,7 @@ import {
 } from "../support/macvtap-pod.ts";
 import { type NamespaceGuest, udhcpc } from "../support/namespace-guest.ts";
 import { eventually, requires, type TestPod } from "../support/netns.ts";
-import { ask, listen } from "../support/talk.ts";
+import { answer, ask, listen } from "../support/talk.ts";
 
 const families = ["v4", "v6"] as const;
 const needs = requires("root", "nft", "ip", "udhcpc", "dhclient");
@@ -103,11 +103,11 @@ describe("macvtap on the pod network", needs, () => {
 
   for (const family of families) {
     test(`${family}: reached by neighbours and by the host, out to both, as itself`, async () => {
-      assert.equal(await ask(net.neighbour, POD_IP[family], "tcp", 80), `guest ${OTHER_IP[family]}`);
-      assert.equal(await ask(net.host, POD_IP[family], "tcp", 80), `guest ${HOST_IP[family]}`);
-      assert.equal(await ask(net.neighbour, POD_IP[family], "udp", 5353), `guest ${OTHER_IP[family]}`);
-      assert.equal(await ask(guest, OTHER_IP[family], "tcp", 8080), `neighbour ${POD_IP[family]}`);
-      assert.equal(await ask(guest, HOST_IP[family], "udp", 53), `host ${POD_IP[family]}`);
+      assert.equal(await answer(net.neighbour, POD_IP[family], "tcp", 80), `guest ${OTHER_IP[family]}`);
+      assert.equal(await answer(net.host, POD_IP[family], "tcp", 80), `guest ${HOST_IP[family]}`);
+      assert.equal(await answer(net.neighbour, POD_IP[family], "udp", 5353), `guest ${OTHER_IP[family]}`);
+      assert.equal(await answer(guest, OTHER_IP[family], "tcp", 8080), `neighbour ${POD_IP[family]}`);
+      assert.equal(await answer(guest, HOST_IP[family], "udp", 53), `host ${POD_IP[family]}`);
       await guest.read("ping", "-c1", "-W2", HOST_IP[family]);
     });
   }
@@ -144,7 +144,7 @@ describe("macvtap on the pod network", needs, () => {
     });
     await guest.read("ip", "address", "del", "10.98.0.99/24", "dev", "eth0");
     await guest.read("ip", "address", "del", "fdbe::99/64", "dev", "eth0");
-    assert.equal(await ask(guest, OTHER_IP.v4, "tcp", 8080), `neighbour ${POD_IP.v4}`);
+    assert.equal(await answer(guest, OTHER_IP.v4, "tcp", 8080), `neighbour ${POD_IP.v4}`);
   });
 
   test("offers and advertisements of others do not reach the guest", async () => {
@@ -192,7 +192,7 @@ test("macvtap opened by several queues carries traffic on them", needs, async (t
   assert.ok(await udhcpc(guest));
   await listen(t, guest, "guest", "tcp", 80);
   for (let i = 0; i < 8; i++) {
-    assert.equal(await ask(net.host, POD_IP.v4, "tcp", 80), `guest ${HOST_IP.v4}`);
+    assert.equal(await answer(net.host, POD_IP.v4, "tcp", 80), `guest ${HOST_IP.v4}`);
   }
 });
 
@@ -210,7 +210,7 @@ for (const mode of ["private", "vepa", "passthru"] as const) {
       await guest.read("ip", "address", "add", `${POD_IP.v6}/64`, "dev", "eth0", "nodad");
       await listen(t, guest, "guest", "tcp", 80);
       for (const family of families) {
-        assert.equal(await ask(net.neighbour, POD_IP[family], "tcp", 80), `guest ${OTHER_IP[family]}`);
+        assert.equal(await answer(net.neighbour, POD_IP[family], "tcp", 80), `guest ${OTHER_IP[family]}`);
       }
       const spoofed = it.counter("spoofed_ipv4");
       await guest.read("ip", "address", "add", "10.98.0.99/24", "dev", "eth0");
@@ -275,8 +275,8 @@ test(
     assert.match(ips.join(" "), /^10\.97\.0\.[56]\d 10\.97\.0\.[56]\d$/);
     assert.notEqual(ips[0], ips[1]);
     await listen(t, two.guest, "two", "tcp", 80);
-    assert.equal(await ask(net.lan, ips[1] ?? "", "tcp", 80), "two 10.97.0.9");
-    assert.equal(await ask(one.guest, ips[1] ?? "", "tcp", 80), `two ${ips[0]}`);
+    assert.equal(await answer(net.lan, ips[1] ?? "", "tcp", 80), "two 10.97.0.9");
+    assert.equal(await answer(one.guest, ips[1] ?? "", "tcp", 80), `two ${ips[0]}`);
     assert.equal(
       await ask(net.host, ips[1] ?? "", "tcp", 80),
       "silence",
@@ -331,7 +331,7 @@ test(
     const guest = await it.startGuest();
     assert.equal((await udhcpc(guest))?.["ip"], "10.97.0.7");
     await listen(t, guest, "guest", "tcp", 80);
-    assert.equal(await ask(net.lan, "10.97.0.7", "tcp", 80), "guest 10.97.0.9");
+    assert.equal(await answer(net.lan, "10.97.0.7", "tcp", 80), "guest 10.97.0.9");
     await assertQuiet(overheard, it);
     assert.deepEqual(unwirePod(it.kernel, it.files), []);
     pod.run("ping", "-c1", "-W2", "10.97.0.9");
@@ -375,13 +375,13 @@ test(
     };
     assert.throws(() => linkHost(dying, plan, journal), /killed/);
     for (let i = 0; i < 2; i++) linkHost(host, plan, journal);
-    assert.equal(await ask(net.host, "10.97.0.7", "tcp", 80), "guest 10.97.0.1");
-    assert.equal(await ask(net.host, "fd97::7", "tcp", 80), "guest fd97::1");
+    assert.equal(await answer(net.host, "10.97.0.7", "tcp", 80), "guest 10.97.0.1");
+    assert.equal(await answer(net.host, "fd97::7", "tcp", 80), "guest fd97::1");
     await guest.read("ip", "neigh", "flush", "all");
-    assert.equal(await ask(guest, "10.97.0.1", "tcp", 81), "host 10.97.0.7");
-    assert.equal(await ask(guest, "fd97::1", "tcp", 81), "host fd97::7");
-    assert.equal(await ask(net.lan, "10.97.0.1", "tcp", 82), "host 10.97.0.9");
-    assert.equal(await ask(net.lan, "10.97.0.7", "tcp", 80), "guest 10.97.0.9");
+    assert.equal(await answer(guest, "10.97.0.1", "tcp", 81), "host 10.97.0.7");
+    assert.equal(await answer(guest, "fd97::1", "tcp", 81), "host fd97::7");
+    assert.equal(await answer(net.lan, "10.97.0.1", "tcp", 82), "host 10.97.0.9");
+    assert.equal(await answer(net.lan, "10.97.0.7", "tcp", 80), "guest 10.97.0.9");
     const link = host.readLinks().find(({ name }) => name === it.nic.hostLink?.name);
     assert.ok(link?.mac);
     await assertQuiet(overheard, it);

@@ -5,7 +5,7 @@ import { previewPod, wirePod } from "../../src/apply/wire-pod.ts";
 import { registry } from "../../src/bindings/index.ts";
 import { GUEST, type MasqueradePod, masqueradePod } from "../support/masquerade-pod.ts";
 import { requires } from "../support/netns.ts";
-import { ask, listen } from "../support/talk.ts";
+import { answer, ask, listen } from "../support/talk.ts";
 import { HOST_IP, OTHER, POD } from "../support/wired-pod.ts";
 
 const families = ["v4", "v6"] as const;
@@ -41,9 +41,9 @@ describe("masquerade with declared ports", requires("root", "nft", "udhcpc"), ()
 
   for (const family of families) {
     test(`${family}: a declared port reaches the guest, which sees who asks`, async () => {
-      assert.equal(await ask(it.neighbour, POD[family], "tcp", 80), `guest ${OTHER[family]}`);
-      assert.equal(await ask(it.host, POD[family], "tcp", 80), `guest ${HOST_IP[family]}`);
-      assert.equal(await ask(it.neighbour, POD[family], "udp", 5353), `guest ${OTHER[family]}`);
+      assert.equal(await answer(it.neighbour, POD[family], "tcp", 80), `guest ${OTHER[family]}`);
+      assert.equal(await answer(it.host, POD[family], "tcp", 80), `guest ${HOST_IP[family]}`);
+      assert.equal(await answer(it.neighbour, POD[family], "udp", 5353), `guest ${OTHER[family]}`);
     });
 
     test(`${family}: what is not declared is dropped without an answer, and counted`, async () => {
@@ -70,23 +70,23 @@ describe("masquerade with declared ports", requires("root", "nft", "udhcpc"), ()
     });
 
     test(`${family}: the guest reaches out with the pod's address`, async () => {
-      assert.equal(await ask(it.guest, OTHER[family], "tcp", 8080), `neighbour ${POD[family]}`);
+      assert.equal(await answer(it.guest, OTHER[family], "tcp", 8080), `neighbour ${POD[family]}`);
       await it.guest.read("ping", "-c1", "-W2", OTHER[family]);
     });
 
     test(`${family}: the virtual resolver is the pod's`, async () => {
       for (const protocol of ["udp", "tcp"] as const) {
-        assert.equal(await ask(it.guest, DNS[family], protocol, 53), `resolver ${POD[family]}`);
+        assert.equal(await answer(it.guest, DNS[family], protocol, 53), `resolver ${POD[family]}`);
       }
     });
 
     test(`${family}: hairpin: the guest reaches itself by the pod's address`, async () => {
-      assert.equal(await ask(it.guest, POD[family], "tcp", 80), `guest ${GATEWAY[family]}`);
-      assert.equal(await ask(it.guest, POD[family], "udp", 5353), `guest ${GATEWAY[family]}`);
+      assert.equal(await answer(it.guest, POD[family], "tcp", 80), `guest ${GATEWAY[family]}`);
+      assert.equal(await answer(it.guest, POD[family], "udp", 5353), `guest ${GATEWAY[family]}`);
     });
 
     test(`${family}: the pod itself reaches the guest by its own address`, async () => {
-      assert.match(await ask(it.pod, POD[family], "tcp", 80), /^guest /);
+      assert.match(await answer(it.pod, POD[family], "tcp", 80), /^guest /);
     });
 
     test(`${family}: the guest does not reach the pod's own listeners`, async () => {
@@ -99,8 +99,8 @@ describe("masquerade with declared ports", requires("root", "nft", "udhcpc"), ()
   }
 
   test("loopback: the pod's own processes reach the guest by 127.0.0.1", async () => {
-    assert.equal(await ask(it.pod, "127.0.0.1", "tcp", 80), "guest 10.0.2.1");
-    assert.equal(await ask(it.pod, "127.0.0.1", "tcp", 81), "refused");
+    assert.equal(await answer(it.pod, "127.0.0.1", "tcp", 80), "guest 10.0.2.1");
+    assert.equal(await answer(it.pod, "127.0.0.1", "tcp", 81), "refused");
   });
 
   test("a forged sender does not leave the tap, and is counted by kind", async () => {
@@ -129,7 +129,11 @@ describe("masquerade with declared ports", requires("root", "nft", "udhcpc"), ()
     for (const [name, packets] of Object.entries(before)) assert.ok((now[name] ?? 0) > packets, name);
     await it.guest.read("ip", "address", "del", "10.0.2.99/24", "dev", "eth0");
     await it.guest.read("ip", "address", "del", "fdbe::99/64", "dev", "eth0");
-    assert.equal(await ask(it.guest, OTHER.v4, "tcp", 8080), `neighbour ${POD.v4}`, "honest traffic goes on");
+    assert.equal(
+      await answer(it.guest, OTHER.v4, "tcp", 8080),
+      `neighbour ${POD.v4}`,
+      "honest traffic goes on",
+    );
   });
 
   test("after all that nothing has drifted", () => {
@@ -140,14 +144,14 @@ describe("masquerade with declared ports", requires("root", "nft", "udhcpc"), ()
 
   test("a flushed ruleset is found and put back, the guest is reachable again", async () => {
     it.pod.run("nft", "flush", "ruleset");
-    assert.equal(await ask(it.neighbour, POD.v4, "tcp", 80), "refused");
+    assert.equal(await answer(it.neighbour, POD.v4, "tcp", 80), "refused");
     const again = wirePod(it.kernel, it.input, it.files, registry);
     assert.ok(again.ok);
     assert.deepEqual(
       again.value.steps.map(({ op }) => op),
       ["nft.replace"],
     );
-    assert.equal(await ask(it.neighbour, POD.v4, "tcp", 80), `guest ${OTHER.v4}`);
+    assert.equal(await answer(it.neighbour, POD.v4, "tcp", 80), `guest ${OTHER.v4}`);
   });
 });
 
@@ -159,9 +163,9 @@ test(
     await listen(t, it.guest, "guest", "tcp", 4321);
     await listen(t, it.guest, "guest", "udp", 4321);
     for (const family of families) {
-      assert.equal(await ask(it.neighbour, POD[family], "tcp", 4321), `guest ${OTHER[family]}`);
-      assert.equal(await ask(it.neighbour, POD[family], "udp", 4321), `guest ${OTHER[family]}`);
-      assert.equal(await ask(it.neighbour, POD[family], "tcp", 4322), "refused", "by the guest itself");
+      assert.equal(await answer(it.neighbour, POD[family], "tcp", 4321), `guest ${OTHER[family]}`);
+      assert.equal(await answer(it.neighbour, POD[family], "udp", 4321), `guest ${OTHER[family]}`);
+      assert.equal(await answer(it.neighbour, POD[family], "tcp", 4322), "refused", "by the guest itself");
     }
   },
 );
@@ -178,10 +182,10 @@ test(
     for (const port of [8000, 8010, 8011]) await listen(t, it.guest, "guest", "tcp", port);
     await listen(t, it.guest, "guest", "udp", 9001);
     for (const family of families) {
-      assert.equal(await ask(it.neighbour, POD[family], "tcp", 8000), `guest ${OTHER[family]}`);
-      assert.equal(await ask(it.neighbour, POD[family], "tcp", 8010), `guest ${OTHER[family]}`);
+      assert.equal(await answer(it.neighbour, POD[family], "tcp", 8000), `guest ${OTHER[family]}`);
+      assert.equal(await answer(it.neighbour, POD[family], "tcp", 8010), `guest ${OTHER[family]}`);
       assert.equal(await ask(it.neighbour, POD[family], "tcp", 8011), "silence");
-      assert.equal(await ask(it.neighbour, POD[family], "udp", 9001), `guest ${OTHER[family]}`);
+      assert.equal(await answer(it.neighbour, POD[family], "udp", 9001), `guest ${OTHER[family]}`);
     }
   },
 );
@@ -195,7 +199,7 @@ test(
     });
     await listen(t, it.guest, "guest", "tcp", 80);
     assert.match(await it.guest.read("ip", "-4", "address", "show", "dev", "eth0"), /192\.168\.100\.2\/30/);
-    assert.equal(await ask(it.neighbour, POD.v4, "tcp", 80), `guest ${OTHER.v4}`);
+    assert.equal(await answer(it.neighbour, POD.v4, "tcp", 80), `guest ${OTHER.v4}`);
     assert.match(it.guest.resolvConf(), /nameserver 10\.99\.0\.1/, "no room for a virtual resolver");
   },
 );

@@ -13,7 +13,7 @@ import { processesInNetns } from "../../src/linux/sandbox/processes.ts";
 import { vmi } from "../support/builders.ts";
 import { udhcpc } from "../support/namespace-guest.ts";
 import { eventually, inPod, requires } from "../support/netns.ts";
-import { ask, listen } from "../support/talk.ts";
+import { answer, ask, listen } from "../support/talk.ts";
 import {
   HOST_IP,
   OTHER,
@@ -75,21 +75,25 @@ for (const stack of ["v4", "v6", "dual"] as const) {
       const ip = POD[family];
       for (const port of [22, 8080, 8083]) {
         assert.equal(
-          await ask(neighbour, ip, "tcp", port),
+          await answer(neighbour, ip, "tcp", port),
           `guest ${OTHER[family]}`,
           `${family} tcp ${port}`,
         );
       }
-      assert.equal(await ask(host, ip, "tcp", 22), `guest ${HOST_IP[family]}`, `${family} from the router`);
-      assert.equal(await ask(neighbour, ip, "udp", 5353), `guest ${OTHER[family]}`, `${family} udp 5353`);
-      assert.equal(await ask(host, ip, "udp", 5353), `guest ${HOST_IP[family]}`, `${family} udp, router`);
+      assert.equal(
+        await answer(host, ip, "tcp", 22),
+        `guest ${HOST_IP[family]}`,
+        `${family} from the router`,
+      );
+      assert.equal(await answer(neighbour, ip, "udp", 5353), `guest ${OTHER[family]}`, `${family} udp 5353`);
+      assert.equal(await answer(host, ip, "udp", 5353), `guest ${HOST_IP[family]}`, `${family} udp, router`);
       for (const port of [23, 8084]) {
-        assert.equal(await ask(neighbour, ip, "tcp", port), "refused", `${family} tcp ${port}`);
+        assert.equal(await answer(neighbour, ip, "tcp", port), "refused", `${family} tcp ${port}`);
       }
-      assert.equal(await ask(neighbour, ip, "udp", 5354), "refused", `${family} udp 5354`);
+      assert.equal(await answer(neighbour, ip, "udp", 5354), "refused", `${family} udp 5354`);
       for (const protocol of ["tcp", "udp"] as const) {
         assert.equal(
-          await ask(guest, OTHER[family], protocol, 7000),
+          await answer(guest, OTHER[family], protocol, 7000),
           `near ${ip}`,
           `${family} ${protocol} out`,
         );
@@ -108,7 +112,7 @@ test(
       const it = await wiredPod(inner, vmi({ spec }), { stack: "v4" });
       await addressed(it, ["v4"]);
       await listen(inner, it.guest, "guest", "tcp", 22);
-      assert.equal(await ask(it.neighbour, POD.v4, "tcp", 22), "refused");
+      assert.equal(await answer(it.neighbour, POD.v4, "tcp", 22), "refused");
     });
     await t.test("all", async (inner) => {
       const annotations = { "podtap.io/inbound": "all" };
@@ -117,7 +121,7 @@ test(
       const it = await placed;
       await addressed(it, ["v4"]);
       await listen(inner, it.guest, "guest", "tcp", 22);
-      assert.equal(await ask(it.neighbour, POD.v4, "tcp", 22), `guest ${OTHER.v4}`);
+      assert.equal(await answer(it.neighbour, POD.v4, "tcp", 22), `guest ${OTHER.v4}`);
     });
   },
 );
@@ -188,7 +192,7 @@ test("passt that is killed is back, says so, and the guest goes on", needs, asyn
       async () => (await ask(neighbour, POD.v4, "tcp", 22)) === `guest ${OTHER.v4}`,
       15_000,
     );
-    assert.equal(await ask(guest, OTHER.v6, "udp", 7000), `near ${POD.v6}`);
+    assert.equal(await answer(guest, OTHER.v6, "udp", 7000), `near ${POD.v6}`);
   }
 });
 
@@ -229,7 +233,7 @@ test(
       passtsIn(it.pod.path).length === 1 ? true : undefined,
     );
     await listen(t, neighbour, "near", "tcp", 7000);
-    assert.equal(await ask(guest, OTHER.v4, "tcp", 7000), `near ${POD.v4}`);
+    assert.equal(await answer(guest, OTHER.v4, "tcp", 7000), `near ${POD.v4}`);
   },
 );
 

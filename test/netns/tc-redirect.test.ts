@@ -22,7 +22,7 @@ import { ethernet, guestFrames, networkFrames } from "../support/frames.ts";
 import { frameSocket, judgeFrames } from "../support/judge-frames.ts";
 import { startNamespaceGuest, udhcpc } from "../support/namespace-guest.ts";
 import { eventually, requires } from "../support/netns.ts";
-import { ask, listen } from "../support/talk.ts";
+import { answer, listen } from "../support/talk.ts";
 import { watch, watchFrames } from "../support/watch.ts";
 import {
   addressesOf,
@@ -76,15 +76,15 @@ for (const classifier of CLASSIFIERS) {
           await listen(t, it.neighbour, "neighbour", protocol, 8080);
         for (const family of families) {
           for (const protocol of ["tcp", "udp"] as const) {
-            const answer = await ask(guest, OTHER[family], protocol, 8080);
-            assert.equal(answer, `neighbour ${POD[family]}`, `${family} ${protocol} out`);
+            const said = await answer(guest, OTHER[family], protocol, 8080);
+            assert.equal(said, `neighbour ${POD[family]}`, `${family} ${protocol} out`);
           }
           await guest.read("ping", "-c1", "-W2", OTHER[family]);
           await guest.read("ping", "-c1", "-W2", HOST_IP[family]);
           it.host.run("ping", "-c1", "-W2", POD[family]);
-          assert.equal(await ask(it.neighbour, POD[family], "tcp", 22), `guest ${OTHER[family]}`);
-          assert.equal(await ask(it.host, POD[family], "udp", 40_000), `guest ${HOST_IP[family]}`);
-          assert.equal(await ask(it.host, POD[family], "tcp", 23), "refused", "by the guest itself");
+          assert.equal(await answer(it.neighbour, POD[family], "tcp", 22), `guest ${OTHER[family]}`);
+          assert.equal(await answer(it.host, POD[family], "udp", 40_000), `guest ${HOST_IP[family]}`);
+          assert.equal(await answer(it.host, POD[family], "tcp", 23), "refused", "by the guest itself");
         }
         assert.deepEqual(outside.lines(), [], "DHCP and router discovery stay inside");
         assert.deepEqual(podStack.lines(), [], "the pod's own stack says nothing to the guest");

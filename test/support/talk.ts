@@ -2,7 +2,7 @@
 import { execFile, spawn } from "node:child_process";
 import { setTimeout as wait } from "node:timers/promises";
 import type { NamespaceGuest } from "./namespace-guest.ts";
-import type { TestPod } from "./netns.ts";
+import { eventually, type TestPod } from "./netns.ts";
 
 export type Protocol = "tcp" | "udp";
 type Place = Pick<TestPod, "name"> | Pick<NamespaceGuest, "netns">;
@@ -24,7 +24,7 @@ export async function listen(
       : `UDP6-LISTEN:${port},fork,reuseaddr,ipv6only=0`;
   // What nobody reads would end socat before the answer is out.
   const script = `SYSTEM:read asked; echo ${label} $SOCAT_PEERADDR`;
-  const server = spawn("ip", ["netns", "exec", netnsOf(place), "socat", "-T1", kind, script], {
+  const server = spawn("ip", ["netns", "exec", netnsOf(place), "socat", "-T5", kind, script], {
     stdio: "ignore",
     detached: true,
   });
@@ -53,6 +53,14 @@ export async function ask(place: Place, ip: string, protocol: Protocol, port: nu
   const said = stdout.trim().replaceAll(/\[|\]/g, "").replace("::ffff:", "");
   if (said !== "") return compress(said);
   return /refused|unreachable|prohibited|administratively/i.test(stderr) ? "refused" : "silence";
+}
+
+/** As `ask`, for an answer that is owed: on a busy machine the first question may be lost to its deadline. */
+export async function answer(place: Place, ip: string, protocol: Protocol, port: number): Promise<Answer> {
+  return eventually(`an answer from ${protocol} ${ip} ${port}`, async () => {
+    const said = await ask(place, ip, protocol, port);
+    return said === "silence" ? undefined : said;
+  });
 }
 
 /** socat writes IPv6 addresses in full. */
