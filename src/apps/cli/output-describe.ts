@@ -11,12 +11,19 @@ import { hostPortText } from "../../plan/parts/host-ports.ts";
 import { columnWidths, padRow, visible, visibleLines } from "./output-text.ts";
 
 type Line = string;
+export type Dropped = Readonly<Record<string, readonly string[]>>;
 const GAP = { gap: 2, narrowest: 0 };
 /** Said elsewhere in the text, or of use to programs only. */
 const HIDDEN_METADATA = new Set(["name", "namespace", "labels", "annotations", "managedFields"]);
 const HIDDEN_ANNOTATIONS = new Set(["kubectl.kubernetes.io/last-applied-configuration"]);
 
-export function describeObject(object: KubeObject, events: readonly KubeEvent[], now: number): string {
+/** @param dropped by pod interface: what is said of frames that were dropped there */
+export function describeObject(
+  object: KubeObject,
+  events: readonly KubeEvent[],
+  now: number,
+  dropped: Dropped = {},
+): string {
   const { name, namespace, labels, annotations } = object.metadata;
   const shown = Object.entries(annotations ?? {}).filter(([key]) => !HIDDEN_ANNOTATIONS.has(key));
   const header: readonly (readonly [string, readonly string[]])[] = [
@@ -33,7 +40,7 @@ export function describeObject(object: KubeObject, events: readonly KubeEvent[],
   const lines = [
     ...field(header),
     ...(metadata.length === 0 ? [] : ["Metadata:", ...indent(mapLines(Object.fromEntries(metadata)))]),
-    ...(isVmi ? describeInterfaces(object as Vmi) : []),
+    ...(isVmi ? describeInterfaces(object as Vmi, dropped) : []),
     ...Object.entries(rest).flatMap(([key, value]) => section(object, key, value)),
     ...describeEvents(events, now),
   ];
@@ -55,15 +62,20 @@ function secretLines(data: unknown): readonly Line[] {
   return ["Data:", ...indent(field(sizes))];
 }
 
-function describeInterfaces({ spec, status }: Vmi): readonly Line[] {
+function describeInterfaces({ spec, status }: Vmi, dropped: Dropped): readonly Line[] {
   const interfaces = status?.interfaces ?? [];
   if (interfaces.length === 0) return ["Interfaces:  <none>"];
   const nadOf = ({ name }: VmiInterfaceStatus): string | undefined =>
     (spec?.networks ?? []).find((network) => network.name === name)?.multus?.networkName;
-  return ["Interfaces:", ...interfaces.flatMap((nic) => indent(describeInterface(nic, nadOf(nic))))];
+  return ["Interfaces:", ...interfaces.flatMap((nic) => indent(describeInterface(nic, nadOf(nic), dropped)))];
 }
 
-function describeInterface(nic: VmiInterfaceStatus, nad: string | undefined): readonly Line[] {
+function describeInterface(
+  nic: VmiInterfaceStatus,
+  nad: string | undefined,
+  dropped: Dropped,
+): readonly Line[] {
+  const lost = dropped[nic.podInterfaceName ?? ""] ?? [];
   const facts: readonly (readonly [string, string | number | undefined])[] = [
     ["Binding", nic.binding],
     ["NAD", nad],
@@ -79,7 +91,14 @@ function describeInterface(nic: VmiInterfaceStatus, nad: string | undefined): re
   );
   return [
     `${visible(nic.name ?? "(not in the manifest)")}:`,
-    ...indent(field([...known, ["Addresses", addresses(nic)], ...hostPorts(nic)])),
+    ...indent(
+      field([
+        ...known,
+        ["Addresses", addresses(nic)],
+        ...hostPorts(nic),
+        ...(lost.length > 0 ? [["Dropped", lost] as const] : []),
+      ]),
+    ),
   ];
 }
 

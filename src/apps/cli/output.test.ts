@@ -165,7 +165,7 @@ test("describe labels every address of a NIC with its owner and source", () => {
     } as unknown as KubeEvent,
   ];
   assert.equal(
-    describeObject(object, events, NOW),
+    describeObject(object, events, NOW, { eth0: ["3 of a kind"], net1: ["of another NIC"] }),
     `Name:         web
 Namespace:    default
 Labels:       app=web
@@ -183,6 +183,7 @@ Interfaces:
     Seen by:    domain, guest-agent
     Addresses:  10.88.0.5  pod    (from CNI)
                 10.0.2.2   guest  (from DHCP lease)
+    Dropped:    3 of a kind
   plain:
     Addresses:  192.168.1.1
 Status:

@@ -1,6 +1,6 @@
 /**
- * A guest that QEMU paused (`virsh suspend`, as backups and migrations do): its neighbours go on finding it by the
- * bridge's answers, what is open stays open, and traffic goes on when it is resumed.
+ * A real guest on a bridge. Paused by QEMU (`virsh suspend`, as backups and migrations do) its neighbours go on finding
+ * it by the bridge's answers, what is open stays open, and traffic goes on when it is resumed. What it forges is told.
  */
 import assert from "node:assert/strict";
 import { execFileSync, spawnSync } from "node:child_process";
@@ -18,6 +18,7 @@ import {
   podtap,
   USE_LOCAL_IMAGES,
 } from "../support/daemon-host.ts";
+import { inGuest } from "../support/guest-console.ts";
 import { eventually, requires } from "../support/netns.ts";
 
 onDaemonHost(import.meta.filename);
@@ -39,7 +40,7 @@ spec:
 `);
 const BRIDGE = "podtap0";
 
-describe("a paused guest on a bridge", requires("root", "nft", "cni", "qemu", "libvirt"), () => {
+describe("a guest on a bridge", requires("root", "nft", "cni", "qemu", "libvirt"), () => {
   let ips: readonly string[] = [];
   let mac = "";
   let domain = "";
@@ -65,12 +66,6 @@ describe("a paused guest on a bridge", requires("root", "nft", "cni", "qemu", "l
     );
     connection = `qemu+unix:///session?socket=${socket}`;
     domain = virsh("list", "--name").trim();
-    open = connect(80, ips[0]);
-    open.setEncoding("utf8").on("data", (chunk: string) => {
-      answer += chunk;
-    });
-    await new Promise((resolve) => open.once("connect", resolve));
-    virsh("suspend", domain);
   });
   after(async () => {
     open?.destroy();
@@ -78,13 +73,30 @@ describe("a paused guest on a bridge", requires("root", "nft", "cni", "qemu", "l
     await eventually("the daemon's end", () => daemonPid() === undefined || undefined);
   });
 
-  test("its status says so", async () => {
+  test("what it sends in another's name is told, and how that is lifted", async () => {
+    assert.doesNotMatch(await podtap("describe", "vmi", "sleepy"), /Dropped:/);
+    await inGuest(
+      "sleepy",
+      "ip address add 10.99.99.9/32 dev lo; ping -c1 -W1 -I 10.99.99.9 192.0.2.1; true",
+    );
+    const told = await podtap("describe", "vmi", "sleepy");
+    assert.match(told, /Dropped: +[1-9]\d* of the guest, from another IPv4 address \(spoofed_ipv4\)/);
+    assert.match(told, /podtap.io\/port-security/);
+  });
+
+  test("paused, its status says so", async () => {
+    open = connect(80, ips[0]);
+    open.setEncoding("utf8").on("data", (chunk: string) => {
+      answer += chunk;
+    });
+    await new Promise((resolve) => open.once("connect", resolve));
+    virsh("suspend", domain);
     await eventually("the condition", async () => (await conditions())["Paused"] === "True" || undefined);
     assert.equal((await conditions())["Ready"], "False");
     assert.equal((await getVmi()).status?.phase, "Running");
   });
 
-  test("its neighbours find it anew, by both families, and nobody else", () => {
+  test("paused, its neighbours find it anew, by both families, and nobody else", () => {
     for (const ip of ips) {
       spawnSync("ip", ["neigh", "flush", "to", ip, "dev", BRIDGE]);
       assert.notEqual(spawnSync("ping", ["-c1", "-W1", ip]).status, 0, "nobody answers in its place");
@@ -94,7 +106,7 @@ describe("a paused guest on a bridge", requires("root", "nft", "cni", "qemu", "l
     open.write("GET / HTTP/1.0\r\n\r\n");
   });
 
-  test("its wiring has not drifted", async () => {
+  test("paused, its wiring has not drifted", async () => {
     assert.match(await podtap("plan", "sleepy"), /nothing to change/);
   });
 
