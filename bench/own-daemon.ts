@@ -9,7 +9,8 @@ import { dirname, join, resolve } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { ApiClient } from "../src/apps/cli/client.ts";
-import { DAEMON_FLAGS, isReady } from "../src/apps/cli/daemon.ts";
+import { isReady } from "../src/apps/cli/daemon.ts";
+import { daemonCommand } from "../src/apps/cli/daemon-command.ts";
 import { type Paths, pathsFrom } from "../src/apps/paths.ts";
 import { PodtapError } from "../src/base/errors.ts";
 import { TIED_TO_PARENT } from "../src/base/tied.ts";
@@ -47,7 +48,7 @@ export async function startOwnDaemon(): Promise<OwnDaemon> {
   mkdirSync(paths.run, { recursive: true });
   const logFile = join(paths.run, "node.log");
   const log = openSync(logFile, "w", 0o600);
-  const daemon = ["catatonit", "--", process.execPath, ...DAEMON_FLAGS, program];
+  const daemon = ["catatonit", "--", ...daemonCommand([], program)];
   const [setpriv, ...tied] = TIED_TO_PARENT;
   const child = spawn(
     setpriv,

@@ -22,6 +22,11 @@ export type Need =
   | "ssh"
   | "passt"
   | "dnsmasq"
+  | "kubectl"
+  | "systemd-analyze"
+  | "docker"
+  | "ufw"
+  | "firewalld"
   | KernelPiece;
 
 /** What tools/outer/modules brings and other kernels may lack. */
@@ -110,6 +115,11 @@ const probes: Readonly<Record<Need, () => boolean>> = {
   ssh: () => hasProgram("ssh"),
   passt: () => hasProgram("passt"),
   dnsmasq: () => hasProgram("dnsmasq"),
+  kubectl: () => hasProgram("kubectl"),
+  "systemd-analyze": () => hasProgram("systemd-analyze"),
+  docker: () => hasProgram("dockerd"),
+  ufw: () => hasProgram("ufw"),
+  firewalld: () => hasProgram("firewalld"),
 };
 
 function hasProgram(name: string): boolean {

@@ -161,6 +161,28 @@ describe("podtap up, masquerade", requires("root", "nft", "cni", "qemu", "libvir
     execFileSync("virt-xml-validate", [path, "domain"]);
   });
 
+  test("the daemon that systemd would run has the flags of the one that commands start, and takes over", async (t) => {
+    const started = daemonPid() ?? assert.fail("no daemon");
+    const words = (pid: number): readonly string[] =>
+      readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0").slice(1, -1);
+    const auto = words(started);
+    assert.ok(auto.includes("--max-semi-space-size=1"), auto.join(" "));
+    process.kill(started, "SIGTERM");
+    await eventually("the daemon's end", () => daemonPid() === undefined, 60_000);
+    const node = begin("node");
+    t.after(async () => {
+      node.process.kill("SIGTERM");
+      await node.ended;
+    });
+    await eventually("it answers", phaseOfWeb, 60_000);
+    assert.equal(daemonPid(), node.process.pid);
+    assert.deepEqual(
+      words(daemonPid() ?? 0),
+      auto.filter((word) => word !== "--auto"),
+    );
+    assert.equal(await phaseOfWeb(), "Running");
+  });
+
   test("nothing is to change, and a second up says so", async () => {
     assert.match(await podtap("plan", "web"), /nothing to change/);
     assert.match(await podtap("up", file, ...USE_LOCAL_IMAGES), /unchanged/);

@@ -3,13 +3,13 @@
  * at once may all try: one daemon wins, the others leave, and everybody waits for the same socket.
  */
 import { spawn } from "node:child_process";
-import { closeSync, existsSync, mkdirSync, openSync, readFileSync } from "node:fs";
+import { closeSync, mkdirSync, openSync, readFileSync } from "node:fs";
 import { request } from "node:http";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
-import { fileURLToPath } from "node:url";
 import { messageOf, PodtapError } from "../../base/errors.ts";
 import type { Context } from "./context.ts";
+import { daemonCommand } from "./daemon-command.ts";
 import { formatElapsed } from "./terminal.ts";
 
 const START_TIMEOUT_MS = 60_000;
@@ -18,9 +18,6 @@ const POLL_MS = 15;
 const SILENT_MS = 1000;
 /** How long another daemon may take after ours left without a word, most likely because that one holds the lock. */
 const OTHERS_TIMEOUT_MS = 15_000;
-
-/** A daemon lives long and allocates little: its heaps are kept small. */
-export const DAEMON_FLAGS = ["--max-semi-space-size=1", "--disable-warning=ExperimentalWarning"] as const;
 
 /** Returns once the daemon answers; starts one first when the socket is absent or refuses. */
 export async function ensureDaemon(context: Context, { quiet = false } = {}): Promise<void> {
@@ -33,14 +30,6 @@ export async function ensureDaemon(context: Context, { quiet = false } = {}): Pr
 
 export function mayStartDaemon({ rootless }: Context): boolean {
   return rootless || process.geteuid?.() === 0;
-}
-
-/** The program beside this one: bundled as dist/node.js, or its source when run from there. */
-export function programFile(name: "node"): string {
-  const here = fileURLToPath(import.meta.url);
-  return here.endsWith(".ts")
-    ? join(dirname(here), "..", name, "main.ts")
-    : join(dirname(here), `${name}.js`);
 }
 
 function needsRoot({ paths }: Context): PodtapError {
@@ -57,28 +46,17 @@ interface Launched {
 }
 
 function launch({ paths, rootless, environment }: Context, log: string): Launched {
-  const program = programFile("node");
-  if (!existsSync(program)) {
-    throw new PodtapError({
-      code: "PT-ENV-1",
-      message: `${program} is missing: podtap is not built`,
-      hint: "run 'make setup' in the checkout",
-    });
-  }
+  const [node, ...rest] = daemonCommand(["--auto", ...(rootless ? ["--rootless"] : [])]);
   mkdirSync(paths.run, { recursive: true, mode: rootless ? 0o700 : 0o755 });
   const output = openSync(log, "a", 0o600);
   const state: Launched = { exit: undefined, failure: undefined };
   try {
-    const child = spawn(
-      process.execPath,
-      [...DAEMON_FLAGS, program, "--auto", ...(rootless ? ["--rootless"] : [])],
-      {
-        detached: true,
-        cwd: "/",
-        env: { ...environment },
-        stdio: ["ignore", output, output],
-      },
-    );
+    const child = spawn(node, rest, {
+      detached: true,
+      cwd: "/",
+      env: { ...environment },
+      stdio: ["ignore", output, output],
+    });
     child.once("error", (failure) => {
       state.failure = failure;
     });
