@@ -128,6 +128,12 @@ export function judgeKind(apiVersion: string, kind: string): KindVerdict {
   };
 }
 
+/** The apiVersion under which podtap keeps the kind: the newest. Older ones have the same fields. */
+export function currentVersion(apiVersion: string, kind: string): string {
+  const versions = ACTED.get(kind);
+  return versions?.includes(apiVersion) === true ? (versions[0] ?? apiVersion) : apiVersion;
+}
+
 function isKnownElsewhere(group: string, kind: string): boolean {
   if (group === "") return KNOWN_CORE.includes(kind);
   // In KubeVirt's own group a misspelt kind is likelier than one podtap has never heard of.

@@ -191,6 +191,11 @@ test("kinds: known, not acted on, unknown, of the wrong version", () => {
   assert.match(judge("v1", "constructor"), /^error PT-MAN-8 kind/);
 });
 
+test("an older apiVersion is read as today's", () => {
+  const { objects } = loadManifests([{ name: "f.yaml", text: vmi(...DOMAIN).replace("/v1", "/v1alpha3") }]);
+  assert.equal(objects[0]?.object.apiVersion, "kubevirt.io/v1");
+});
+
 test("fields without effect on one machine are named in one note", () => {
   const text = vmi(
     "domain:",

@@ -7,7 +7,7 @@ import type { Problem } from "../base/problem.ts";
 import type { BindingAdmission } from "./binding-admission.ts";
 import { type FieldTable, fieldTable } from "./field-table.ts";
 import { errorAt, type Finding, warningAt } from "./finding.ts";
-import { judgeKind } from "./kinds.ts";
+import { currentVersion, judgeKind } from "./kinds.ts";
 import type { KubeObject } from "./object.ts";
 import type { Path } from "./path.ts";
 import { checkStructure, isPlainObject } from "./structure.ts";
@@ -122,7 +122,7 @@ function shapeOf(value: unknown, isPlain: (path: Path) => boolean, table: FieldT
   }
   const structure = checkStructure(value, kind, { table, root: `${kind}`, isPlain });
   return {
-    object: structure.value as KubeObject,
+    object: { ...(structure.value as KubeObject), apiVersion: currentVersion(apiVersion, kind) },
     label: named,
     findings: structure.findings,
     ruined: structure.ruined,
