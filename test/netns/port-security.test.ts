@@ -3,7 +3,6 @@
  * that need it, a router and one with a virtual MAC.
  */
 import assert from "node:assert/strict";
-import { closeSync } from "node:fs";
 import { type TestContext, test } from "node:test";
 import type { InterfaceSpec, Vmi } from "../../src/api/types.ts";
 import { previewPod } from "../../src/apply/wire-pod.ts";
@@ -11,17 +10,11 @@ import type { Ip } from "../../src/base/ip.ts";
 import type { Mac } from "../../src/base/mac.ts";
 import { registry } from "../../src/bindings/index.ts";
 import { hostFeatures } from "../../src/linux/features.ts";
-import {
-  bindPacketSocket,
-  ETH_P_ALL,
-  openPacketSocket,
-  receiveFrame,
-  sendFrame,
-} from "../../src/linux/packet-socket.ts";
 import type { Classifier } from "../../src/plan/plan.ts";
 import { vmi } from "../support/builders.ts";
 import { type FrameCase, guestFrames } from "../support/frames.ts";
-import { eventually, requires } from "../support/netns.ts";
+import { frameSocket, judgeFrames } from "../support/judge-frames.ts";
+import { requires } from "../support/netns.ts";
 import { OTHER, POD, type WiredPod, wiredPod } from "../support/wired-pod.ts";
 
 const NEEDS = requires("root", "nft");
@@ -42,7 +35,9 @@ const REDIRECTS = CLASSIFIERS.map(
     classifier,
   }),
 );
-const WAYS = [BRIDGE, MANAGED_TAP, ...REDIRECTS];
+/** Where nothing goes past the bridge. */
+const BARE_BRIDGE: Way = { ...BRIDGE, name: "bridge without eBPF", classifier: "u32" };
+const WAYS = [BRIDGE, BARE_BRIDGE, MANAGED_TAP, ...REDIRECTS];
 /** What nobody may who is held to its MAC alone. */
 const SERVERS =
   /^a (redirect|DHCP offer|DHCPv6 advertisement|router advertisement( behind.*| in a fragment)?)$/;
@@ -151,42 +146,9 @@ function fateAt(level: "mac" | "off", { name, fate }: FrameCase, it: WiredPod): 
   return "passes";
 }
 
-/** Sends each frame in at the guest's end and sees whether the neighbour gets it, and which counter moved. */
 async function judged(t: TestContext, it: WiredPod, frames: readonly FrameCase[]): Promise<void> {
-  const counters = new Set(it.nic.nft.flatMap((table) => table.counters.map(({ name }) => name)));
-  const from = packetSocket(t, `/run/netns/${it.guest.netns}`, await it.guest.read("cat", INDEX));
-  const to = packetSocket(t, it.neighbour.path, it.neighbour.run("cat", INDEX));
-  for (const { name, frame, fate } of frames) {
-    drain(to);
-    const arrives = (): boolean =>
-      drain(to).some((one) => {
-        // br_netfilter cuts the padding off.
-        const length = Math.min(one.length, frame.length);
-        return length >= 34 && Buffer.compare(one.subarray(0, length), frame.subarray(0, length)) === 0;
-      });
-    const before = counters.has(fate) ? it.counter(fate) : 0;
-    sendFrame(from, frame);
-    if (!counters.has(fate)) await eventually(`${name} comes through`, () => arrives() || undefined);
-    else {
-      await eventually(`${name} is counted as ${fate}`, () => it.counter(fate) > before || undefined);
-      assert.ok(!arrives(), `${name} came through`);
-    }
-  }
-}
-
-const INDEX = "/sys/class/net/eth0/ifindex";
-
-function packetSocket(t: TestContext, netns: string, index: string): number {
-  const fd = openPacketSocket(netns);
-  t.after(() => closeSync(fd));
-  bindPacketSocket(fd, Number(index), ETH_P_ALL);
-  return fd;
-}
-
-function drain(fd: number): readonly Uint8Array[] {
-  const frames: Uint8Array[] = [];
-  for (let frame = receiveFrame(fd); frame !== undefined; frame = receiveFrame(fd)) frames.push(frame);
-  return frames;
+  const from = frameSocket(t, it.guest.netns, it.guest.nic);
+  await judgeFrames(it, frames, from, frameSocket(t, it.neighbour.name, "eth0"));
 }
 
 function drift(it: WiredPod): readonly unknown[] {
