@@ -191,6 +191,35 @@ test("kinds: known, not acted on, unknown, of the wrong version", () => {
   assert.match(judge("v1", "constructor"), /^error PT-MAN-8 kind/);
 });
 
+test("what a cluster added to an object is not taken over", () => {
+  const dumped = {
+    apiVersion: "v1",
+    kind: "Service",
+    metadata: {
+      name: "s",
+      namespace: "lab",
+      labels: { a: "b" },
+      uid: "1",
+      resourceVersion: "5",
+      generation: 2,
+      creationTimestamp: "2026-01-01T00:00:00Z",
+      finalizers: ["x/y"],
+      ownerReferences: [{ apiVersion: "v1", kind: "Pod", name: "p", uid: "2" }],
+      managedFields: [{ manager: "kubectl" }],
+    },
+    spec: { ports: [{ port: 80 }] },
+    status: { loadBalancer: {} },
+  };
+  const { objects, problems } = loadManifests([{ name: "f", text: JSON.stringify(dumped) }]);
+  assert.deepEqual(problems, []);
+  assert.deepEqual(objects[0]?.object, {
+    apiVersion: "v1",
+    kind: "Service",
+    metadata: { name: "s", namespace: "lab", labels: { a: "b" } },
+    spec: { ports: [{ port: 80 }] },
+  });
+});
+
 test("an older apiVersion is read as today's", () => {
   const { objects } = loadManifests([{ name: "f.yaml", text: vmi(...DOMAIN).replace("/v1", "/v1alpha3") }]);
   assert.equal(objects[0]?.object.apiVersion, "kubevirt.io/v1");

@@ -92,7 +92,28 @@ function loadObject(
   const shape = shapeOf(value, (path) => document.isPlain([...root, ...path]), table);
   const problems = shape.findings.map((finding) => toProblem(finding, shape.label, { file, locate }));
   if (shape.object === undefined) return { problems };
-  return { object: { object: shape.object, file, ruined: shape.ruined, locate }, problems };
+  return { object: { object: asWritten(shape.object), file, ruined: shape.ruined, locate }, problems };
+}
+
+/** What a cluster adds to the objects it keeps: in a file from `kubectl get -o yaml`, another cluster's business. */
+const CLUSTERS_OWN = [
+  "uid",
+  "resourceVersion",
+  "generation",
+  "creationTimestamp",
+  "deletionTimestamp",
+  "deletionGracePeriodSeconds",
+  "selfLink",
+  "managedFields",
+  "ownerReferences",
+  "finalizers",
+];
+
+function asWritten(object: KubeObject): KubeObject {
+  const { status: _, metadata, ...rest } = object;
+  if (!isPlainObject(metadata)) return object;
+  const own = Object.entries(metadata).filter(([field]) => !CLUSTERS_OWN.includes(field));
+  return { ...rest, metadata: Object.fromEntries(own) as unknown as KubeObject["metadata"] };
 }
 
 interface Shape {

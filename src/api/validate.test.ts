@@ -1,6 +1,7 @@
 /** What podtap finds beyond KubeVirt's numbered rules; those are in test/golden/manifests. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { parse } from "yaml";
 import type { Problem } from "../base/problem.ts";
 import { KNOWN_BINDINGS } from "../bindings/admission.ts";
 import { DEFAULT_SETTINGS, STRICT_SETTINGS } from "../bindings/settings.ts";
@@ -427,11 +428,16 @@ test("names, namespaces and labels", () => {
 });
 
 test("a status that renames the pod's interface must lead to names the kernel takes", () => {
-  const withStatus = (name: string): readonly string[] =>
-    codes(`${vmi()}status: {interfaces: [{name: a, podInterfaceName: ${name}}]}\n`);
-  assert.deepEqual(withStatus("ovn-udn1"), []);
-  assert.deepEqual(withStatus("a-long-name-12"), ["error PT-EARLY-11 status.interfaces[0].podInterfaceName"]);
-  assert.deepEqual(codes(`${vmi()}status: {interfaces: [null, 5, {}], conditions: x}\n`), []);
+  const withStatus = (status: object): readonly string[] =>
+    validateObject({ ...parse(vmi()), status }, DEFAULT_SETTINGS).map(
+      ({ severity, code, field }) => `${severity} ${code} ${field}`,
+    );
+  const named = (podInterfaceName: string): object => ({ interfaces: [{ name: "a", podInterfaceName }] });
+  assert.deepEqual(withStatus(named("ovn-udn1")), []);
+  assert.deepEqual(withStatus(named("a-long-name-12")), [
+    "error PT-EARLY-11 status.interfaces[0].podInterfaceName",
+  ]);
+  assert.deepEqual(withStatus({ interfaces: [null, 5, {}], conditions: "x" }), []);
 });
 
 function vm(keys: string): string {
