@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { DUAL_STACK, HOST, observedPod, podLink, RESOLVER, vmi } from "../../test/support/builders.ts";
+import type { Cidr, Ip } from "../base/ip.ts";
 import { registry } from "../bindings/index.ts";
 import { diffPlan, teardownSteps } from "./diff.ts";
 import type { Observed } from "./observed.ts";
@@ -9,7 +10,8 @@ import { searchDomainsFor } from "./parts/search-domains.ts";
 import type { Plan } from "./plan.ts";
 import { planPod } from "./planner.ts";
 import { renderSteps } from "./render-text.ts";
-import { undoOf } from "./undo.ts";
+import type { Step } from "./step.ts";
+import { undoOf, undosOf } from "./undo.ts";
 
 const observed = observedPod(DUAL_STACK);
 
@@ -150,4 +152,20 @@ test("the subdomain goes in front of the longest service domain", () => {
     "sub.default.svc.cluster.local",
   ]);
   assert.deepEqual(searchDomainsFor(["example.org"], "sub"), ["example.org"]);
+});
+
+test("what routers advertised is taken off a NIC and not put back; settings stay with the link that is renamed", () => {
+  const address = "fdbe::7/64" as Cidr;
+  const route = { destination: "::/0" as Cidr, gateway: "fe80::1" as Ip, link: "eth0" };
+  const before: Observed = {
+    ...observedPod([], { links: [podLink([address], { advertised: [address] })] }),
+    sysctls: { "net/ipv6/conf/eth0/accept_dad": "0" },
+  };
+  assert.deepEqual(undoOf({ op: "address.delete", link: "eth0", address }, before), []);
+  assert.deepEqual(undoOf({ op: "route.delete", route: { ...route, advertised: true } }, before), []);
+  assert.equal(undoOf({ op: "route.delete", route }, before).length, 1);
+  const setting: Step = { op: "sysctl.set", key: "net/ipv6/conf/eth0/accept_dad", value: "1" };
+  const aside: Step = { op: "link.set", name: "eth0", changes: { rename: "eth0-nic" } };
+  assert.deepEqual(undosOf([setting], before)[0], [{ ...setting, value: "0" }]);
+  assert.deepEqual(undosOf([aside, setting], before)[1], []);
 });

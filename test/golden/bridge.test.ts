@@ -136,6 +136,24 @@ const bridgeCases: readonly Case[] = [
     nics: [{ name: "default" }, { name: "blue" }],
     networks: [pod, secondary],
   },
+  {
+    // Its own kernel made itself an address by a router's advertisements, and routes.
+    name: "advertised-beside-cni",
+    observed: observedPod([], {
+      links: [
+        podLink(["fdbe::858:aff:fef4:107/64", "fd00:10:244:1::7/64"], {
+          advertised: ["fdbe::858:aff:fef4:107/64" as Cidr],
+        }),
+      ],
+      routes: [
+        route("fd00:10:244:1::/64", undefined, { fromAddress: true }),
+        route("fdbe::/64", undefined, { fromAddress: true, advertised: true }),
+        route("fd77::/48", "fe80::ecee:eeff:fe00:1", { advertised: true }),
+        route("::/0", "fe80::ecee:eeff:fe00:1", { advertised: true }),
+      ],
+      neighbours: router.slice(1),
+    }),
+  },
   { name: "dhcp-external", observed: dualStack, annotations: { "podtap.io/dhcp": "external" } },
   {
     name: "options",
