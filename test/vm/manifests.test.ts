@@ -1,12 +1,12 @@
 /**
- * The seed's and KubeVirt's own manifests with several networks, word for word: they run, with the demo guest in the
- * place of their images, and every NIC has what its network gives.
+ * The seed's and KubeVirt's own manifests with several networks, word for word, and one as others write them: they run,
+ * with the demo guest in the place of their images, and every NIC has what its network gives.
  */
 import assert from "node:assert/strict";
 import { execFileSync, spawnSync } from "node:child_process";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
-import type { Vmi, VmiInterfaceStatus } from "../../src/api/types.ts";
+import type { Service, Vmi, VmiInterfaceStatus } from "../../src/api/types.ts";
 import { eui64, type Ip } from "../../src/base/ip.ts";
 import { type Mac, macToBytes } from "../../src/base/mac.ts";
 import { daemonPid, diskImage, manifest, onDaemonHost, podtap, traces } from "../support/daemon-host.ts";
@@ -87,7 +87,141 @@ describe("shared manifests with real guests", requires("root", "nft", "cni", "qe
     const shown = await inGuest("vmi-multus-ptp", "ip -o -4 addr show scope global");
     assert.ok(shown.includes(` ${only.ipAddress}/`), shown);
   });
+
+  test("a manifest for a cluster, by several hands: size, disks, NICs and Service are what it asks", async (t) => {
+    const file = manifest(FOUND);
+    t.after(async () => {
+      await podtap("down", file);
+      spawnSync("ip", ["link", "delete", "br-found"]);
+    });
+    await podtap("up", file, ...diskImage("quay.io/lab/os:1"));
+    const [first, second] = await nics("found");
+    assert.deepEqual([first.binding, second?.binding], ["masquerade", "bridge"]);
+    assert.deepEqual([second?.ipAddress, second?.mac], ["10.66.0.20", "02:00:00:00:66:01"]);
+    await eventually("an answer on the found network", () => ping("10.66.0.20"), 60_000);
+    const links = await inGuest(
+      "found",
+      "for nic in /sys/class/net/eth?; do cat $nic/address $nic/mtu; basename $(readlink $nic/device/driver); done",
+    );
+    assert.match(links, new RegExp(`${first.mac}\\s+1500\\s+e1000e\\s`));
+    assert.match(links, /02:00:00:00:66:01\s+1400\s+virtio_net\s/);
+    assert.equal((await inGuest("found", "nproc")).trim(), "2");
+    assert.equal(
+      (await inGuest("found", "cat /sys/class/block/vdb/size")).trim(),
+      String((64 * 1024 ** 2) / 512),
+    );
+    const cds = await inGuest("found", SHOW_CDS);
+    assert.match(cds, /\.\/app\.conf\nanswer=42/);
+    const metaData = JSON.parse(/meta_data\.json\n(.*)/.exec(cds)?.[1] ?? "{}");
+    assert.deepEqual([metaData.hostname, metaData.public_keys], ["found", { 0: "ssh-ed25519 AAAA me@lab" }]);
+    const service = JSON.parse(await podtap("get", "service", "found", "-o", "json")) as Service;
+    const ip = service.spec.clusterIP ?? assert.fail("no cluster IP");
+    await eventually("an answer of the Service", () => httpGet(ip, 8080), 60_000);
+  });
 });
+
+/** Written as manifests are that one finds: for a cluster, by several hands. */
+const FOUND = `
+apiVersion: k8s.cni.cncf.io/v1
+kind: NetworkAttachmentDefinition
+metadata:
+  name: found
+  annotations:
+    k8s.v1.cni.cncf.io/resourceName: bridge.network.kubevirt.io/br-found
+spec:
+  config: '{
+    "cniVersion": "0.3.1", "name": "found",
+    "plugins": [
+{"type": "cnv-bridge", "bridge": "br-found", "isGateway": true, "mtu": 1400,
+ "ipam": {"type": "whereabouts", "range": "10.66.0.20-10.66.0.29/24"}},
+      {"type": "cnv-tuning"}
+    ]
+  }'
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: settings}
+data: {app.conf: "answer=42"}
+---
+apiVersion: v1
+kind: Secret
+metadata: {name: keys}
+stringData: {mine: ssh-ed25519 AAAA me@lab}
+---
+apiVersion: instancetype.kubevirt.io/v1beta1
+kind: VirtualMachineInstancetype
+metadata: {name: two}
+spec: {cpu: {guest: 2}, memory: {guest: 256Mi}}
+---
+apiVersion: instancetype.kubevirt.io/v1beta1
+kind: VirtualMachineClusterPreference
+metadata: {name: old-nics}
+spec:
+  cpu: {preferredCPUTopology: cores}
+  devices: {preferredDiskBus: virtio, preferredInterfaceModel: e1000e, preferredInterfaceMasquerade: {}}
+---
+apiVersion: v1
+kind: PersistentVolumeClaim
+metadata: {name: second-disk}
+spec: {accessModes: [ReadWriteOnce], resources: {requests: {storage: 64Mi}}}
+---
+apiVersion: nmstate.io/v1
+kind: NodeNetworkConfigurationPolicy
+metadata: {name: br-found}
+spec: {desiredState: {interfaces: [{name: br-found, type: linux-bridge, state: up}]}}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: found}
+spec:
+  type: NodePort
+  externalTrafficPolicy: Cluster
+  selector: {kubevirt.io/domain: found}
+  ports: [{port: 8080, targetPort: 80, nodePort: 30080}]
+---
+apiVersion: kubevirt.io/v1
+kind: VirtualMachine
+metadata: {name: found}
+spec:
+  runStrategy: RerunOnFailure
+  instancetype: {kind: virtualmachineinstancetype, name: two}
+  preference: {name: old-nics}
+  dataVolumeTemplates:
+  - metadata: {name: root}
+    spec:
+      storage: {resources: {requests: {storage: 10Gi}}}
+      source: {registry: {url: "docker://quay.io/lab/os:1"}}
+  template:
+    metadata:
+      creationTimestamp: null
+      labels: {kubevirt.io/domain: found}
+    spec:
+      architecture: amd64
+      evictionStrategy: LiveMigrate
+      nodeSelector: {zone: a}
+      accessCredentials:
+      - sshPublicKey: {source: {secret: {secretName: keys}}, propagationMethod: {configDrive: {}}}
+      domain:
+        features: {acpi: {}, smm: {enabled: true}}
+        machine: {type: pc-q35-rhel9.4.0}
+        devices:
+          disks: [{name: root, disk: {}}, {name: more, disk: {}}, {name: conf, disk: {}}, {name: init, cdrom: {bus: sata}}]
+          interfaces:
+          - {name: default, ports: [{port: 80}]}
+          - {name: lan, bridge: {}, model: virtio, macAddress: 02-00-00-00-66-01}
+      networks:
+      - {name: default, pod: {}}
+      - {name: lan, multus: {networkName: default/found}}
+      volumes:
+      - {name: root, dataVolume: {name: root}}
+      - {name: more, persistentVolumeClaim: {claimName: second-disk}}
+      - {name: conf, configMap: {name: settings}}
+      - {name: init, cloudInitConfigDrive: {userData: "{}"}}
+`;
+/** Every CD image that the guest has: the names of its files, and what is in them. */
+const SHOW_CDS =
+  "mkdir -p /tmp/cd; for disk in /dev/vd? /dev/sr?; do mount -t iso9660 -o ro $disk /tmp/cd 2>/dev/null || continue; " +
+  "(cd /tmp/cd; find . -type f | sort | while read f; do echo; echo $f; cat $f; done); umount /tmp/cd; done; echo";
 
 async function nics(name: string): Promise<readonly [VmiInterfaceStatus, ...VmiInterfaceStatus[]]> {
   const vmi = JSON.parse(await podtap("get", "vmi", name, "-o", "json")) as Vmi;
@@ -106,6 +240,13 @@ async function oneDefaultRoute(name: string, mac: string | undefined): Promise<v
     const link = / dev (\S+)/.exec(route)?.[1];
     assert.equal((await inGuest(name, `cat /sys/class/net/${link}/address`)).trim(), mac, route);
   }
+}
+
+async function httpGet(ip: string, port: number): Promise<true | undefined> {
+  const answer = await fetch(`http://${ip}:${port}/`, { signal: AbortSignal.timeout(2000) }).catch(
+    () => undefined,
+  );
+  return answer?.ok === true ? true : undefined;
 }
 
 function ping(ip: string): true | undefined {
