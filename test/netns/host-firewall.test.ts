@@ -1,67 +1,38 @@
 /**
- * Firewalls that drop what is forwarded, as Docker, ufw and hand-written rulesets write their rules (the programs
- * themselves are not run): a pod behind podtap's bridge reaches a station beyond the host all the same, or the rule
- * that kills is named.
+ * Firewalls that drop what is forwarded, as Docker, ufw and hand-written rulesets write their rules: a pod behind
+ * podtap's bridge reaches a station beyond the host all the same, or the rule that kills is named. The programs
+ * themselves run in test/outer.
  */
 import assert from "node:assert/strict";
-import { execFileSync, spawnSync } from "node:child_process";
+import { execFileSync } from "node:child_process";
+import { mkdirSync } from "node:fs";
+import { join } from "node:path";
 import { test } from "node:test";
-import { type FirewallPort, letPodsThrough, withdraw } from "../../src/cluster/local/cni/host-firewall.ts";
-import { type TestPod, testPod } from "../support/netns.ts";
+import { parseConfig } from "../../src/apps/node/config.ts";
+import { openHostNetwork } from "../../src/apps/node/host-network.ts";
+import { startNodeNet } from "../../src/apps/node/net.ts";
+import { pathsFrom } from "../../src/apps/paths.ts";
+import { letPodsThrough, withdraw } from "../../src/cluster/local/cni/host-firewall.ts";
+import {
+  BRIDGE,
+  hostPort,
+  POD,
+  reached,
+  reaches,
+  rulesInForce,
+  twoStations,
+  WISH,
+  WORLD,
+} from "../support/firewalled-host.ts";
 import { onPrivateHost } from "../support/private-host.ts";
 import { requires } from "../support/requires.ts";
 
 onPrivateHost(import.meta.filename);
 
-const BRIDGE = "podtap0";
-const WISH = { bridge: BRIDGE, uplink: "wan0", adapt: true };
-const port: FirewallPort = {
-  ruleset: async () => JSON.parse(execFileSync("nft", ["-j", "list", "ruleset"], { encoding: "utf8" })),
-  run: async (program, args) => {
-    const { status, stderr } = spawnSync(program, args, { encoding: "utf8" });
-    return { code: status ?? -1, said: stderr ?? "" };
-  },
-};
-
-/** pod 10.77.0.2 ─ podtap0 10.77.0.1 (this namespace) wan0 10.78.0.1 ─ world 10.78.0.2 */
-function twoStations(t: Parameters<typeof testPod>[0]): { readonly pod: TestPod; readonly world: TestPod } {
-  execFileSync("nft", ["flush", "ruleset"]);
-  const pod = testPod(t, "fw-pod");
-  const world = testPod(t, "fw-world");
-  const run = (line: string): void => void execFileSync("ip", line.split(" "));
-  run(`link add ${BRIDGE} type bridge`);
-  // A namespace takes its ends along some time after it is deleted; the next test wants the names at once.
-  t.after(() => {
-    for (const link of ["wan0", "vp"]) spawnSync("ip", ["link", "delete", link]);
-    run(`link delete ${BRIDGE}`);
-  });
-  run(`address add 10.77.0.1/24 dev ${BRIDGE}`);
-  run(`link set ${BRIDGE} up`);
-  run(`link add wan0 type veth peer name eth0 netns ${world.name}`);
-  run("address add 10.78.0.1/24 dev wan0");
-  run("link set wan0 up");
-  run(`link add vp type veth peer name eth0 netns ${pod.name}`);
-  run(`link set vp master ${BRIDGE} up`);
-  for (const [one, address, gateway] of [
-    [pod, "10.77.0.2/24", "10.77.0.1"],
-    [world, "10.78.0.2/24", "10.78.0.1"],
-  ] as const) {
-    one.run("ip", "address", "add", address, "dev", "eth0");
-    one.run("ip", "link", "set", "eth0", "up");
-    one.run("ip", "route", "add", "default", "via", gateway);
-  }
-  execFileSync("sysctl", ["-qw", "net.ipv4.ip_forward=1"]);
-  return { pod, world };
-}
-
-function reaches(pod: TestPod, address: string): boolean {
-  return spawnSync("ip", ["netns", "exec", pod.name, "ping", "-c1", "-W1", address]).status === 0;
-}
-
 const iptables = (...args: readonly string[]): void => void execFileSync("iptables", ["-w", ...args]);
 
-test("beside Docker: out it goes, in comes nothing new", requires("root", "ip", "nft"), async (t) => {
-  const { pod, world } = twoStations(t);
+/** As Docker's rules stand. */
+function docker(): void {
   iptables("-P", "FORWARD", "DROP");
   for (const chain of ["DOCKER-USER", "DOCKER-FORWARD"]) {
     iptables("-N", chain);
@@ -69,23 +40,82 @@ test("beside Docker: out it goes, in comes nothing new", requires("root", "ip", 
   }
   iptables("-A", "DOCKER-USER", "-j", "RETURN");
   iptables("-A", "DOCKER-FORWARD", "-i", "docker0", "-j", "ACCEPT");
-  assert.equal(reaches(pod, "10.78.0.2"), false, "the firewall works");
+}
+
+test("beside Docker: out it goes, in comes nothing new", requires("root", "ip", "nft"), async (t) => {
+  const { pod, world } = twoStations(t);
+  const port = hostPort();
+  await reached(pod, WORLD.v4);
+  docker();
+  const before = rulesInForce();
+  assert.equal(reaches(pod, WORLD.v4), false, "the firewall works");
   const { adapted, obstacles } = await letPodsThrough(port, WISH);
   assert.deepEqual(obstacles, []);
   assert.ok(
     adapted.length === 2 && adapted.every((line) => line.includes("DOCKER-USER")),
     adapted.join("\n"),
   );
-  assert.ok(reaches(pod, "10.78.0.2"));
-  assert.equal(reaches(world, "10.77.0.2"), false, "a stranger's packet to a pod is still Docker's to drop");
+  await reached(pod, WORLD.v4);
+  assert.equal(reaches(world, POD.v4), false, "a stranger's packet to a pod is still Docker's to drop");
+  port.ran.length = 0;
   assert.deepEqual(await letPodsThrough(port, WISH), { adapted: [], obstacles: [] });
+  assert.deepEqual(port.ran, [], "where nothing is in the way, no program is run");
   await withdraw(port, BRIDGE);
-  assert.equal(reaches(pod, "10.78.0.2"), false);
-  assert.doesNotMatch(execFileSync("iptables-save", { encoding: "utf8" }), /podtap/);
+  assert.deepEqual(rulesInForce(), before);
+  assert.equal(reaches(pod, WORLD.v4), false);
+  port.ran.length = 0;
+  await withdraw(port, BRIDGE);
+  assert.deepEqual(port.ran, [], "where nothing is ours, no program is run");
 });
 
-test("beside ufw, and after it was reloaded", requires("root", "ip", "nft"), async (t) => {
+test("told only, Docker's drop is named with what cures it", requires("root", "ip", "nft"), async (t) => {
   const { pod } = twoStations(t);
+  docker();
+  const { adapted, obstacles } = await letPodsThrough(hostPort(), { ...WISH, adapt: false });
+  assert.deepEqual(adapted, []);
+  assert.deepEqual(
+    obstacles.map(({ message }) => message),
+    [
+      "what pods send does not leave the host: the policy of chain FORWARD of table ip filter is drop " +
+        "(iptables', so Docker's or ufw's)",
+    ],
+  );
+  assert.equal(reaches(pod, WORLD.v4), false);
+  execFileSync("sh", ["-c", obstacles[0]?.hint ?? "false"]);
+  await reached(pod, WORLD.v4);
+  assert.deepEqual(await letPodsThrough(hostPort(), { ...WISH, adapt: false }), {
+    adapted: [],
+    obstacles: [],
+  });
+});
+
+test("somebody's own rules for the bridge stay", requires("root", "ip", "nft"), async (t) => {
+  twoStations(t);
+  iptables("-I", "FORWARD", "-i", BRIDGE, "-j", "ACCEPT");
+  const before = rulesInForce();
+  await withdraw(hostPort(), BRIDGE);
+  assert.deepEqual(rulesInForce(), before);
+});
+
+test("beside a reject at the end of FORWARD", requires("root", "ip", "nft"), async (t) => {
+  const { pod } = twoStations(t);
+  await reached(pod, WORLD.v4);
+  iptables("-A", "FORWARD", "-m", "conntrack", "--ctstate", "RELATED,ESTABLISHED", "-j", "ACCEPT");
+  iptables("-A", "FORWARD", "-p", "tcp", "--dport", "22", "-j", "ACCEPT");
+  iptables("-A", "FORWARD", "-j", "REJECT", "--reject-with", "icmp-host-prohibited");
+  assert.equal(reaches(pod, WORLD.v4), false);
+  const told = await letPodsThrough(hostPort(), { ...WISH, adapt: false });
+  assert.match(
+    told.obstacles[0]?.message ?? "",
+    /may not leave the host: rule \d+ of chain FORWARD of table ip filter drops it .*cannot be read$/,
+  );
+  assert.deepEqual((await letPodsThrough(hostPort(), WISH)).obstacles, []);
+  await reached(pod, WORLD.v4);
+});
+
+test("beside rules as ufw's, and after they were loaded again", requires("root", "ip", "nft"), async (t) => {
+  const { pod } = twoStations(t);
+  const port = hostPort();
   const enable = (): void => {
     iptables("-F", "FORWARD");
     iptables("-P", "FORWARD", "DROP");
@@ -93,25 +123,54 @@ test("beside ufw, and after it was reloaded", requires("root", "ip", "nft"), asy
   };
   enable();
   await letPodsThrough(port, WISH);
-  assert.ok(reaches(pod, "10.78.0.2"));
+  await reached(pod, WORLD.v4);
   enable();
-  assert.equal(reaches(pod, "10.78.0.2"), false, "the reload took our rules along");
+  assert.equal(reaches(pod, WORLD.v4), false, "the reload took our rules along");
   await letPodsThrough(port, WISH);
-  assert.ok(reaches(pod, "10.78.0.2"));
+  await reached(pod, WORLD.v4);
 });
 
 test("a hand-written ruleset is left alone, and its rule named with what to type", {
   ...requires("root", "ip", "nft"),
 }, async (t) => {
   const { pod } = twoStations(t);
+  const port = hostPort();
   const rules =
-    "table inet filter {\nchain forward {\ntype filter hook forward priority 0; policy drop;\n}\n}";
+    "table inet filter {\nchain forward {\ntype filter hook forward priority 0; policy drop;\n" +
+    "ct state vmap { established : accept, related : accept, invalid : drop }\ntcp dport 22 accept\n}\n}";
   execFileSync("nft", [rules]);
   const { adapted, obstacles } = await letPodsThrough(port, WISH);
   assert.deepEqual(adapted, []);
   assert.equal(obstacles.length, 1);
-  assert.match(obstacles[0]?.message ?? "", /policy of chain forward of table inet filter is drop/);
-  assert.equal(reaches(pod, "10.78.0.2"), false);
+  assert.match(
+    obstacles[0]?.message ?? "",
+    /does not leave the host: the policy of chain forward of table inet filter is drop/,
+  );
+  assert.equal(reaches(pod, WORLD.v4), false);
   execFileSync("sh", ["-c", obstacles[0]?.hint ?? "false"]);
-  assert.ok(reaches(pod, "10.78.0.2"), "the hint is a cure");
+  await reached(pod, WORLD.v4);
+  await reached(pod, WORLD.v6);
+  assert.deepEqual(await letPodsThrough(port, WISH), { adapted: [], obstacles: [] });
+});
+
+test("rules made while they were allowed go with the last pod, allowed or not by then", {
+  ...requires("root", "ip", "nft"),
+}, async (t) => {
+  execFileSync("nft", ["flush", "ruleset"]);
+  docker();
+  const before = rulesInForce();
+  const folder = "/run/podtap-adapt";
+  const paths = pathsFrom({ PODTAP_STATE_DIR: join(folder, "state"), PODTAP_RUN_DIR: join(folder, "run") });
+  for (const path of [paths.state, paths.run]) mkdirSync(path, { recursive: true });
+  const net = startNodeNet();
+  t.after(() => net.close());
+  const config = parseConfig("", "none");
+  const adapting = await openHostNetwork(net, paths, { ...config, firewall: "adapt" }, false);
+  const { adapted } = await adapting.use(() => adapting.prepare());
+  assert.equal(adapted.length, 2, adapted.join("\n"));
+  assert.notDeepEqual(rulesInForce(), before);
+  const reporting = await openHostNetwork(net, paths, { ...config, firewall: "report" }, true);
+  assert.deepEqual((await reporting.use(() => reporting.prepare())).adapted, []);
+  await reporting.release();
+  assert.deepEqual(rulesInForce(), before);
 });

@@ -25,14 +25,14 @@ case ${1:-} in
   --shell) shell=1 ;;
   --) shift; command=$(printf '%q ' "$@") ;;
   *)
-    for file in test/netns/*.test.ts; do
+    for file in test/netns/*.test.ts test/outer/*.test.ts; do
       if [ $# = 0 ]; then
         [[ $file =~ $not_by_default ]] || files+=("$file")
       else
         for word in "$@"; do [[ $file != *"$word"* ]] || { files+=("$file"); break; }; done
       fi
     done
-    [ ${#files[@]} -gt 0 ] || { say "no file in test/netns has a name with: $*"; exit 2; }
+    [ ${#files[@]} -gt 0 ] || { say "no file in test/netns or test/outer has a name with: $*"; exit 2; }
     ;;
 esac
 guests=${PODTAP_OUTER_GUESTS:-1}

@@ -1,12 +1,14 @@
 /** The host's firewalls, through the network worker and the programs that own them. */
 import { execFile } from "node:child_process";
+import { existsSync, rmSync, writeFileSync } from "node:fs";
 import type { FirewallPort } from "../../cluster/local/cni/host-firewall.ts";
 import type { NodeNet } from "./net.ts";
 
 /** firewalld answers over D-Bus, and may be starting. */
 const PATIENCE_MS = 10_000;
 
-export function firewallPort(net: NodeNet): FirewallPort {
+/** @param zoneNote a file, there while a zone of firewalld has our bridge */
+export function firewallPort(net: NodeNet, zoneNote: string): FirewallPort {
   return {
     ruleset: async () => JSON.parse(await net.call("listHostRules", {})),
     run: (program, args) =>
@@ -16,5 +18,9 @@ export function firewallPort(net: NodeNet): FirewallPort {
           resolve({ code, said: stderr.trim() });
         });
       }),
+    zoneNote: {
+      get: () => existsSync(zoneNote),
+      set: (ours) => (ours ? writeFileSync(zoneNote, "") : rmSync(zoneNote, { force: true })),
+    },
   };
 }

@@ -90,6 +90,7 @@ export async function openHostNetwork(
   const mtu = uplinkMtu(host.links, host.routes);
   const users = own ? undefined : userNetwork(config.cniConfDir ?? "");
   const note = join(paths.run, "forwarding.json");
+  const firewall = firewallPort(net, join(paths.run, "firewalld-zone"));
   const serviceRanges = both(ranges.services);
   const links = (): Promise<Observed> => net.observe(HOST_NETNS, []);
   const shared = sharedHost(join(paths.run, "host-in-use"), async () => {
@@ -97,15 +98,16 @@ export async function openHostNetwork(
     if (own) await removeBridge(net);
     await net.call("deleteHostTables", { tables: HOST_TABLES });
     restoreForwarding(sysctls, note);
-    if (own && config.firewall === "adapt") await withdraw(firewallPort(net), POD_BRIDGE);
     rmSync(leasesOf(paths), { recursive: true, force: true });
+    // Whatever the configuration says: it may have been another one when the rules were made.
+    await withdraw(firewall, POD_BRIDGE);
   });
   let obstacles: readonly Obstacle[] = [];
   const settleFirewall = async (): Promise<FirewallState> => {
     if (!own) return { adapted: [], obstacles };
     const uplink = defaultRoutes(host.routes)[0]?.link ?? "lo";
     const wish = { bridge: POD_BRIDGE, uplink, adapt: config.firewall === "adapt" };
-    const state = await letPodsThrough(firewallPort(net), wish).catch(unreadable);
+    const state = await letPodsThrough(firewall, wish).catch(unreadable);
     obstacles = state.obstacles;
     return state;
   };
