@@ -14,8 +14,8 @@ import type { Classifier } from "../../src/plan/plan.ts";
 import { vmi } from "../support/builders.ts";
 import { type FrameCase, guestFrames } from "../support/frames.ts";
 import { frameSocket, judgeFrames } from "../support/judge-frames.ts";
-import { requires } from "../support/netns.ts";
-import { OTHER, POD, type WiredPod, wiredPod } from "../support/wired-pod.ts";
+import { eventually, requires } from "../support/netns.ts";
+import { OTHER, POD, type PodOptions, type WiredPod, wiredPod } from "../support/wired-pod.ts";
 
 const NEEDS = requires("root", "nft");
 const CLASSIFIERS = NEEDS.skip === false ? hostFeatures().classifiers : [];
@@ -95,6 +95,32 @@ for (const way of WAYS) {
   });
 }
 
+for (const [level, serves] of [
+  ["mac", false],
+  ["off", true],
+] as const) {
+  const needs = requires("root", "nft", "dnsmasq", "udhcpc");
+  const what = serves ? "is its network's DHCP server and router" : "is neither DHCP server nor router";
+  test(`a network without IPAM, ${level}: a guest ${what}`, needs, async (t) => {
+    const it = await place(t, BRIDGE, level, { stack: "none" });
+    await it.guest.read("ip", "address", "add", "10.99.0.254/24", "dev", "eth0");
+    await it.guest.read("ip", "address", "add", "fd99::fe/64", "dev", "eth0", "nodad");
+    const range = ["--dhcp-range=10.99.0.100,10.99.0.120", "--dhcp-range=fd99::,ra-stateless,64"];
+    const own = ["--conf-file=/dev/null", "--port=0", "--leasefile-ro", "--no-ping", "--pid-file="];
+    it.guest.start("dnsmasq", ["--keep-in-foreground", "--enable-ra", ...own, ...range]);
+    const isUp = async () => (await it.guest.read("ss", "-Hlun", "sport = :67")) !== "";
+    await eventually("dnsmasq listens", isUp);
+    const client = ["-f", "-n", "-q", "-t", "3", "-T", "1", "-i", "eth0", "-s", "/bin/true"] as const;
+    const asks = (): string => it.neighbour.run("udhcpc", ...client);
+    if (serves) asks();
+    else assert.throws(asks, /no lease/);
+    const advertised = () => it.neighbour.run("ip", "-6", "route", "show", "default", "proto", "ra") !== "";
+    if (serves) await eventually("the neighbour has a router", advertised, 15_000);
+    else await eventually("both are counted", () => it.counter("spoofed_router") >= 2, 15_000);
+    assert.equal(advertised(), serves);
+  });
+}
+
 test("the level of one NIC is not that of another", NEEDS, async (t) => {
   const it = await place(t, BRIDGE, "strict, lan=off");
   assert.ok((await framesOf(it)).some(({ fate }) => fate === "spoofed_ipv4"));
@@ -107,15 +133,17 @@ test("the level of one NIC is not that of another", NEEDS, async (t) => {
   );
 });
 
-function place(t: TestContext, { spelling, classifier }: Way, level: string): Promise<WiredPod> {
+function place(
+  t: TestContext,
+  { spelling, classifier }: Way,
+  level: string,
+  options: PodOptions = {},
+): Promise<WiredPod> {
   const interfaces = [{ name: "default", ...spelling }] as InterfaceSpec[];
   const spec: Vmi["spec"] = { domain: { devices: { interfaces } }, networks: [{ name: "default", pod: {} }] };
   const annotations = { "podtap.io/port-security": level };
-  return wiredPod(
-    t,
-    vmi({ annotations, spec }),
-    classifier ? { features: { classifiers: [classifier] } } : {},
-  );
+  const features = classifier && { features: { classifiers: [classifier] } };
+  return wiredPod(t, vmi({ annotations, spec }), { ...options, ...features });
 }
 
 async function addressed({ guest }: WiredPod): Promise<void> {
