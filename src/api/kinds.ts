@@ -87,6 +87,9 @@ const KUBEVIRT_KINDS = [
 /** A group that is nearly one of these is a typing mistake. */
 const OWN_GROUPS = ["kubevirt.io", "k8s.cni.cncf.io", "instancetype.kubevirt.io"];
 
+/** Kinds that stand for several VMs. */
+const REPLICATING = ["VirtualMachineInstanceReplicaSet", "VirtualMachinePool"];
+
 export type KindVerdict =
   | { readonly acted: true }
   | {
@@ -152,6 +155,8 @@ function notActedOn(kind: string): KindVerdict {
     severity: "warning",
     field: "kind",
     message: `podtap does not act on ${kind}; this object is left out`,
-    hint: `podtap acts on ${[...ACTED.keys()].join(", ")}.`,
+    hint: REPLICATING.includes(kind)
+      ? "podtap makes no copies: write a VirtualMachine for each of them, with a name of its own."
+      : `podtap acts on ${[...ACTED.keys()].join(", ")}.`,
   };
 }

@@ -180,7 +180,7 @@ class Walk {
     if (first === undefined) return [];
     const names = [...this.#idle.keys()].map((name) => `\`${name}\``).join(", ");
     const message = `without effect on one machine: ${names}`;
-    const hint = "Nothing to do: they choose among nodes, or tune what no guest here has.";
+    const hint = "Nothing to do: they choose among nodes, or are about what no guest needs here.";
     return [warningAt({ code: "PT-MAN-24", at: first, reason: "FieldValueNotSupported", message, hint })];
   }
 

@@ -89,7 +89,7 @@ describe("shared manifests with real guests", requires("root", "nft", "cni", "qe
   });
 
   test("a manifest for a cluster, by several hands: size, disks, NICs and Service are what it asks", async (t) => {
-    const file = manifest(FOUND);
+    const file = shared("found", "several-hands.yaml");
     t.after(async () => {
       await podtap("down", file);
       spawnSync("ip", ["link", "delete", "br-found"]);
@@ -120,104 +120,6 @@ describe("shared manifests with real guests", requires("root", "nft", "cni", "qe
   });
 });
 
-/** Written as manifests are that one finds: for a cluster, by several hands. */
-const FOUND = `
-apiVersion: k8s.cni.cncf.io/v1
-kind: NetworkAttachmentDefinition
-metadata:
-  name: found
-  annotations:
-    k8s.v1.cni.cncf.io/resourceName: bridge.network.kubevirt.io/br-found
-spec:
-  config: '{
-    "cniVersion": "0.3.1", "name": "found",
-    "plugins": [
-{"type": "cnv-bridge", "bridge": "br-found", "isGateway": true, "mtu": 1400,
- "ipam": {"type": "whereabouts", "range": "10.66.0.20-10.66.0.29/24"}},
-      {"type": "cnv-tuning"}
-    ]
-  }'
----
-apiVersion: v1
-kind: ConfigMap
-metadata: {name: settings}
-data: {app.conf: "answer=42"}
----
-apiVersion: v1
-kind: Secret
-metadata: {name: keys}
-stringData: {mine: ssh-ed25519 AAAA me@lab}
----
-apiVersion: instancetype.kubevirt.io/v1beta1
-kind: VirtualMachineInstancetype
-metadata: {name: two}
-spec: {cpu: {guest: 2}, memory: {guest: 256Mi}}
----
-apiVersion: instancetype.kubevirt.io/v1beta1
-kind: VirtualMachineClusterPreference
-metadata: {name: old-nics}
-spec:
-  cpu: {preferredCPUTopology: cores}
-  devices: {preferredDiskBus: virtio, preferredInterfaceModel: e1000e, preferredInterfaceMasquerade: {}}
----
-apiVersion: v1
-kind: PersistentVolumeClaim
-metadata: {name: second-disk}
-spec: {accessModes: [ReadWriteOnce], resources: {requests: {storage: 64Mi}}}
----
-apiVersion: nmstate.io/v1
-kind: NodeNetworkConfigurationPolicy
-metadata: {name: br-found}
-spec: {desiredState: {interfaces: [{name: br-found, type: linux-bridge, state: up}]}}
----
-apiVersion: v1
-kind: Service
-metadata: {name: found}
-spec:
-  type: NodePort
-  externalTrafficPolicy: Cluster
-  selector: {kubevirt.io/domain: found}
-  ports: [{port: 8080, targetPort: 80, nodePort: 30080}]
----
-apiVersion: kubevirt.io/v1
-kind: VirtualMachine
-metadata: {name: found}
-spec:
-  runStrategy: RerunOnFailure
-  instancetype: {kind: virtualmachineinstancetype, name: two}
-  preference: {name: old-nics}
-  dataVolumeTemplates:
-  - metadata: {name: root}
-    spec:
-      storage: {resources: {requests: {storage: 10Gi}}}
-      source: {registry: {url: "docker://quay.io/lab/os:1"}}
-  template:
-    metadata:
-      creationTimestamp: null
-      labels: {kubevirt.io/domain: found}
-    spec:
-      architecture: amd64
-      evictionStrategy: LiveMigrate
-      nodeSelector: {zone: a}
-      accessCredentials:
-      - sshPublicKey: {source: {secret: {secretName: keys}}, propagationMethod: {configDrive: {}}}
-      domain:
-        features: {acpi: {}, smm: {enabled: true}}
-        machine: {type: pc-q35-rhel9.4.0}
-        devices:
-          disks: [{name: root, disk: {}}, {name: more, disk: {}}, {name: conf, disk: {}}, {name: init, cdrom: {bus: sata}}]
-          interfaces:
-          - {name: default, ports: [{port: 80}]}
-          - {name: lan, bridge: {}, model: virtio, macAddress: 02-00-00-00-66-01}
-      networks:
-      - {name: default, pod: {}}
-      - {name: lan, multus: {networkName: default/found}}
-      volumes:
-      - {name: root, dataVolume: {name: root}}
-      - {name: more, persistentVolumeClaim: {claimName: second-disk}}
-      - {name: conf, configMap: {name: settings}}
-      - {name: init, cloudInitConfigDrive: {userData: "{}"}}
-`;
 /** Every CD image that the guest has: the names of its files, and what is in them. */
 const SHOW_CDS =
   "mkdir -p /tmp/cd; for disk in /dev/vd? /dev/sr?; do mount -t iso9660 -o ro $disk /tmp/cd 2>/dev/null || continue; " +
