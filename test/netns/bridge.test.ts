@@ -11,19 +11,14 @@ import type { Mac } from "../../src/base/mac.ts";
 import { registry } from "../../src/bindings/index.ts";
 import type { GuestService } from "../../src/guest/config.ts";
 import { packetPort } from "../../src/linux/packet-port.ts";
-import {
-  bindPacketSocket,
-  ETH_P_ALL,
-  openPacketSocket,
-  receiveFrame,
-  sendFrame,
-} from "../../src/linux/packet-socket.ts";
+import { openPacketSocket } from "../../src/linux/packet-socket.ts";
 import { guestServices } from "../../src/vm/guest-services.ts";
 import { advertise, advertiseTo, ROUTER } from "../support/advertise.ts";
 import { type VmiParts, vmi } from "../support/builders.ts";
 import { hookScript, startClient } from "../support/client.ts";
-import { type FrameCase, guestFrames, networkFrames } from "../support/frames.ts";
+import { guestFrames, networkFrames } from "../support/frames.ts";
 import { dhcp4Config, routerAdvertConfig } from "../support/guest-configs.ts";
+import { frameSocket, judgeFrames } from "../support/judge-frames.ts";
 import { udhcpc } from "../support/namespace-guest.ts";
 import { eventually, requires, type TestPod } from "../support/netns.ts";
 import { answer, ask, listen } from "../support/talk.ts";
@@ -188,14 +183,10 @@ describe("bridge, dual stack", NEEDS, () => {
       other: { mac: macOf(it.neighbour), v4: OTHER.v4 as Ip, v6: OTHER.v6 as Ip },
       router: linkLocalIn(it.host.run("ip", "-6", "address", "show", "dev", "br0")),
     };
-    const inside = packetSocket(
-      t,
-      `/run/netns/${it.guest.netns}`,
-      await it.guest.read("cat", indexOf("eth0")),
-    );
-    const network = packetSocket(t, it.neighbour.path, it.neighbour.run("cat", indexOf("eth0")));
-    await judged(it, guestFrames(parties), inside, network);
-    await judged(it, networkFrames(parties), network, inside);
+    const inside = frameSocket(t, it.guest.netns, it.guest.nic);
+    const network = frameSocket(t, it.neighbour.name, "eth0");
+    await judgeFrames(it, guestFrames(parties), inside, network);
+    await judgeFrames(it, networkFrames(parties), network, inside);
   });
 
   test("after all that nothing has drifted", () => assert.deepEqual(drift(it), []));
@@ -561,53 +552,12 @@ function serveForeign(t: TestContext, it: WiredPod): void {
   );
 }
 
-/** Sends each frame in at one end and sees whether it comes out of the other, and which counter moved. */
-async function judged(it: WiredPod, frames: readonly FrameCase[], from: number, to: number): Promise<void> {
-  const counters = new Set(it.nic.nft.flatMap((table) => table.counters.map(({ name }) => name)));
-  for (const { name, frame, fate } of frames) {
-    drain(to);
-    // br_netfilter cuts the padding off.
-    const passes = (): boolean =>
-      drain(to).some((one) => {
-        const length = Math.min(one.length, frame.length);
-        return length >= 34 && Buffer.compare(one.subarray(0, length), frame.subarray(0, length)) === 0;
-      });
-    // What only a redirect has to leave alone crosses a bridge.
-    if (!counters.has(fate)) {
-      sendFrame(from, frame);
-      await eventually(`${name} comes through`, () => passes() || undefined);
-      continue;
-    }
-    const before = it.counter(fate);
-    sendFrame(from, frame);
-    await eventually(`${name} is counted as ${fate}`, () => it.counter(fate) > before || undefined);
-    assert.ok(!passes(), `${name} came through`);
-  }
-}
-
-function drain(fd: number): readonly Uint8Array[] {
-  const frames: Uint8Array[] = [];
-  for (let frame = receiveFrame(fd); frame !== undefined; frame = receiveFrame(fd)) frames.push(frame);
-  return frames;
-}
-
-function packetSocket(t: TestContext, netns: string, index: string): number {
-  const fd = openPacketSocket(netns);
-  t.after(() => closeSync(fd));
-  bindPacketSocket(fd, Number(index), ETH_P_ALL);
-  return fd;
-}
-
 function linkLocalIn(text: string): Ip {
   return (/inet6 (fe80:\S+)\/64/.exec(text)?.[1] ?? "") as Ip;
 }
 
 function macOf(pod: TestPod): Mac {
   return pod.run("cat", "/sys/class/net/eth0/address").trim() as Mac;
-}
-
-function indexOf(link: string): string {
-  return `/sys/class/net/${link}/ifindex`;
 }
 
 /** For clients that run where a pod does. */

@@ -1,6 +1,7 @@
 /** The bridge's shortcut, with packets: taken where the kernel has eBPF, and not missed where it has none. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import type { InterfaceSpec, Vmi } from "../../src/api/types.ts";
 import { previewPod } from "../../src/apply/wire-pod.ts";
 import type { Ip } from "../../src/base/ip.ts";
 import type { Mac } from "../../src/base/mac.ts";
@@ -15,12 +16,14 @@ import { OTHER, POD, type Segment, type WiredPod, wiredPod } from "../support/wi
 
 const families = ["v4", "v6"] as const;
 const needs = requires("root", "nft", "udhcpc");
-const guest = vmi({
-  spec: {
-    domain: { devices: { interfaces: [{ name: "default", bridge: {} }] } },
-    networks: [{ name: "default", pod: {} }],
-  },
-});
+const guestWith = (spelling: Partial<InterfaceSpec>): Vmi =>
+  vmi({
+    spec: {
+      domain: { devices: { interfaces: [{ name: "default", ...spelling }] as InterfaceSpec[] } },
+      networks: [{ name: "default", pod: {} }],
+    },
+  });
+const guest = guestWith({ bridge: {} });
 
 /** Of IP, what the pod's bridge carries between its ports: asked before br_netfilter (0), which takes packets out. */
 const WITNESS = `table bridge witness {
@@ -59,6 +62,47 @@ for (const [label, features, crosses] of [
     }
     assert.equal(carried() > 0, crosses, `${carried()} packets crossed the bridge`);
     assert.deepEqual(stepsMissing(it), []);
+  });
+}
+
+for (const spelling of [{ bridge: {} }, { binding: { name: "tc-redirect" } }]) {
+  const title = `${JSON.stringify(spelling)}: what sits at the far end of the veth judges the guest's frames`;
+  test(title, needs, async (t) => {
+    const it = await wiredPod(t, guestWith(spelling));
+    assert.equal(it.kernel.readRedirects(["tap0"])["tap0"]?.classifier, "bpf");
+    await addressed(it);
+    const ping = async (): Promise<boolean> =>
+      (await it.guest.exec("ping", ["-c1", "-W2", OTHER.v4])).code === 0;
+    assert.ok(await ping());
+    const { host } = it;
+    host.run(
+      "nft",
+      "table netdev judge { chain c { type filter hook ingress device v0 priority 0; meta protocol ip drop; }; }",
+    );
+    assert.equal(await ping(), false);
+    host.run("nft", "delete", "table", "netdev", "judge");
+    // As CNI's bandwidth plugin limits what a pod sends.
+    host.run("ip", "link", "add", "ifb0", "type", "ifb");
+    host.run("ip", "link", "set", "ifb0", "up");
+    host.run("tc", "qdisc", "add", "dev", "v0", "ingress");
+    const filter = ["parent", "ffff:", "protocol", "all", "u32", "match", "u32", "0", "0"];
+    host.run(
+      "tc",
+      "filter",
+      "add",
+      "dev",
+      "v0",
+      ...filter,
+      "action",
+      "mirred",
+      "egress",
+      "redirect",
+      "dev",
+      "ifb0",
+    );
+    assert.ok(await ping());
+    const [ifb] = JSON.parse(host.run("ip", "-s", "-j", "link", "show", "ifb0"));
+    assert.ok(ifb.stats64.tx.packets > 0, "the guest's packets went through the plugin's queue");
   });
 }
 
