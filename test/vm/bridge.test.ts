@@ -43,6 +43,7 @@ const BRIDGE = "podtap0";
 describe("a guest on a bridge", requires("root", "nft", "cni", "qemu", "libvirt"), () => {
   let ips: readonly string[] = [];
   let mac = "";
+  let pod = "";
   let domain = "";
   let connection = "";
   let boot = "";
@@ -58,9 +59,9 @@ describe("a guest on a bridge", requires("root", "nft", "cni", "qemu", "libvirt"
     for (const ip of ips) await eventually(`a page from ${ip}`, () => fetchPage(ip), 60_000);
     boot = bootOf(ips[0]);
     const pods = JSON.parse(await podtap("get", "pods", "-o", "json")) as { readonly items: readonly Pod[] };
-    const [pod] = pods.items;
-    assert.ok(pod);
-    const folder = join(dirname(launcherSocket(identityOf(pod).id)), "v");
+    assert.ok(pods.items[0]);
+    pod = identityOf(pods.items[0]).id;
+    const folder = join(dirname(launcherSocket(pod)), "v");
     const [socket] = execFileSync("find", [folder, "-name", "libvirt-sock"], { encoding: "utf8" }).split(
       "\n",
     );
@@ -127,6 +128,15 @@ describe("a guest on a bridge", requires("root", "nft", "cni", "qemu", "libvirt"
         ? true
         : undefined,
     );
+  });
+
+  test("a tap that is deleted under it is told, and nothing mends it but a new start", async () => {
+    execFileSync("nsenter", [`--net=/run/podtap/netns/${pod}`, "ip", "link", "delete", "tap0"]);
+    const lost = await eventually("the condition", async () =>
+      (await getVmi()).status?.conditions?.find(({ type }) => type === "GuestLinkLost"),
+    );
+    assert.match(lost.message ?? "", /^NIC default .*tap0 was deleted/);
+    assert.match(await podtap("plan", "sleepy"), /out of reach\n {2}NIC default leads nowhere/);
   });
 
   function virsh(...command: readonly string[]): string {
