@@ -11,10 +11,12 @@ packages=(
   # building guests and testing with real clients
   mtools syslinux syslinux-common zstd lz4 cpio udhcpc isc-dhcp-client dhcpcd tcpdump sockperf qperf iperf3
   dnsmasq-base kea-admin ndisc6 libxml2-utils sshpass curl socat iputils-ping
-  gcc libc6-dev binutils xz-utils busybox
+  gcc libc6-dev binutils xz-utils busybox systemd
   # building the outer guest (tools/outer)
   mmdebstrap e2fsprogs kmod
 )
+# Any kubectl will do; Debian's package would not go beside one that another package brought.
+command -v kubectl >/dev/null || packages+=(kubernetes-client)
 
 say() { printf '\033[2m%s\033[0m\n' "$*" >&2; }
 [ -n "${NO_COLOR:-}" ] || [ ! -t 2 ] && say() { printf '%s\n' "$*" >&2; }

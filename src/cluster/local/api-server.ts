@@ -15,11 +15,12 @@ import { messageOf, PodtapError } from "../../base/errors.ts";
 import { ApiError, unknownResource } from "../api-error.ts";
 import { answerBody, answerError, negotiate, toApiError } from "./answer.ts";
 import { type AccessPolicy, isAllowed, notAllowed, type PeerCredentials } from "./authorise.ts";
-import { discover, discoverAggregated, OPENAPI_V2 } from "./discovery.ts";
+import { discover, discoverAggregated } from "./discovery.ts";
 import type { ApiRoute, Asked, Exchange, RouteHandler } from "./exchange.ts";
 import type { LocalCluster } from "./local-cluster.ts";
 import { parseObjectPath, pathSegments } from "./object-path.ts";
 import { answerObjects } from "./object-requests.ts";
+import { OPENAPI_V2_TYPE, openApiV2 } from "./openapi-v2.ts";
 
 export interface ApiServerOptions {
   readonly cluster: LocalCluster;
@@ -210,7 +211,7 @@ class Api implements ApiServer {
     }
     if (!reading) throw unknownResource();
     if (path === "/openapi/v2" && (request.headers.accept ?? "").includes("proto-openapi.spec.v2")) {
-      answerBody(response, 200, OPENAPI_V2.body, OPENAPI_V2.mediaType);
+      answerBody(response, 200, openApiV2(), OPENAPI_V2_TYPE);
       return;
     }
     const aggregated = discoverAggregated(path);

@@ -3,21 +3,13 @@
  * OpenAPI comes with it for `kubectl apply` to see that the server validates fields itself; without that it
  * would ask for the whole schema of Kubernetes as protobuf.
  */
-import { apiVersionOf, RESOURCES, type ResourceInfo, resourcePath } from "./resources.ts";
+import { pathTemplate } from "./openapi-v2.ts";
+import { apiVersionOf, RESOURCES, type ResourceInfo } from "./resources.ts";
 
 const VERBS = ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"];
 const STATUS_VERBS = ["get", "patch", "update"];
 /** The Kubernetes release whose REST conventions are followed; kubectl warns when it is far from its own. */
 const KUBERNETES_MINOR = "34";
-
-/**
- * An empty `openapi.v2.Document` (gnostic's numbers: swagger 1, info 2 with title and version). kubectl before 1.27
- * asks for it in protobuf before it applies anything, and checks only the kinds it finds in it.
- */
-export const OPENAPI_V2 = {
-  mediaType: "application/com.github.proto-openapi.spec.v2.v1.0+protobuf",
-  body: Buffer.from("\n\x032.0\x12\x0b\n\x06podtap\x12\x011", "latin1"),
-};
 
 /** The body for a discovery path; undefined when it is none. */
 export function discover(path: string, version: string): object | undefined {
@@ -148,11 +140,6 @@ function openApi(parts: readonly string[]): object | undefined {
     paths: Object.fromEntries(paths),
     components: { schemas: {} },
   };
-}
-
-function pathTemplate(resource: ResourceInfo): string {
-  const scope = resource.namespaced ? { namespace: "{namespace}" } : {};
-  return decodeURIComponent(resourcePath(resource, { ...scope, name: "{name}" }));
 }
 
 function patchOperation({ group, version, kind }: ResourceInfo): object {

@@ -37,6 +37,7 @@ import {
   withStatus,
 } from "./rules.ts";
 import { withSecretDefaults } from "./secret-defaults.ts";
+import { withServiceDefaults } from "./service-defaults.ts";
 import type { Entry, Store } from "./store.ts";
 
 /** Defaults and validates; gets the object as it is about to be stored and, for an update, as it was. */
@@ -232,7 +233,7 @@ export class Objects {
     const { name } = draft.metadata;
     const wrong = checkMetadata(draft, info);
     if (wrong.length > 0) throw invalid(info, name, wrong);
-    let object = withSecretDefaults(draft);
+    let object = withServiceDefaults(withSecretDefaults(draft));
     const warnings: Problem[] = [];
     for (const admit of this.#admission) {
       const result = admit(object, old);
