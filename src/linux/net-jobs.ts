@@ -47,6 +47,8 @@ export const netJobs = {
     withKernel(netns, (kernel) => kernel.readNftCounters(table)),
   ifIndexOf: ({ netns, link }: { readonly netns: string; readonly link: string }): number =>
     ifIndexOf(netns, link),
+  linkIndexes: ({ netns }: { readonly netns: string }): readonly number[] =>
+    withKernel(netns, (kernel) => kernel.readLinks().map(({ index }) => index)),
   openPacketSocket: ({ netns }: { readonly netns: string }): number => openPacketSocket(netns),
   openTcpSocket: ({ netns, ip }: { readonly netns: string; readonly ip: Ip }): number =>
     openTcpSocket(netns, ip),

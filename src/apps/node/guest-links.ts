@@ -34,10 +34,8 @@ export async function noteGuestLinks(net: NodeNet, place: Place, { nics }: Plan)
 export async function lostLinks(net: NodeNet, place: Place): Promise<readonly LostLink[]> {
   const noted = readNote(place);
   if (noted.length === 0) return [];
-  const { links } = await net.observe(place.netns, []);
-  return noted
-    .filter(({ index }) => !links.some((link) => link.index === index))
-    .map(({ nic, link }) => ({ nic, link }));
+  const there = await net.call("linkIndexes", { netns: place.netns });
+  return noted.filter(({ index }) => !there.includes(index)).map(({ nic, link }) => ({ nic, link }));
 }
 
 /** The guest's states, and one more whenever it has lost a link. */
