@@ -13,7 +13,7 @@ import { NAMESPACES } from "./datapath/namespace-kind.ts";
 import { placed } from "./datapath/processors.ts";
 import { qemuKind } from "./datapath/qemu-kind.ts";
 import { type Compared, compare, type DatapathReport } from "./datapath/report.ts";
-import { BY_HAND, DIRECT, type Scenario, scenarioOf } from "./datapath/scenarios.ts";
+import { AS_THE_SEED, DIRECT, NAT_BY_HAND, type Scenario, scenarioOf } from "./datapath/scenarios.ts";
 import { LARGEST_DATAGRAM, SEED_SIZES } from "./datapath/seed-figures.ts";
 
 const MTU = 1500;
@@ -100,7 +100,8 @@ function choose(kind: GuestKind): {
   }));
   return {
     scenarios: [
-      ...BY_HAND,
+      ...AS_THE_SEED,
+      NAT_BY_HAND,
       ...judged.filter(({ why }) => why === undefined).map(({ binding }) => scenarioOf(binding)),
     ],
     leftOut: judged.flatMap(({ binding, why }) =>
@@ -135,7 +136,7 @@ function seedScenarios(): readonly string[] {
     Object.hasOwn(spelling, DEFAULT_SETTINGS.defaultBinding),
   );
   const bypass = registry.all.find(({ traits }) => traits.path === "redirected");
-  return [...BY_HAND.map(({ name }) => name), byDefault, bypass].flatMap((one) =>
+  return [...AS_THE_SEED.map(({ name }) => name), byDefault, bypass].flatMap((one) =>
     one === undefined ? [] : typeof one === "string" ? one : one.bindingName,
   );
 }

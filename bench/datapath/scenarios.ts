@@ -1,6 +1,6 @@
 /**
- * What is compared. Three are wired by hand, as the seed's talk did, without podtap: they are the yardstick. Every
- * binding of the registry is wired by podtap's own engine.
+ * What is compared. Four are wired by hand, without podtap: they are the yardstick. Every binding of the registry is
+ * wired by podtap's own engine.
  */
 import { execFileSync } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
@@ -29,7 +29,7 @@ const MAC = (address: string): Mac =>
 
 export const DIRECT = "direct tap";
 
-export const BY_HAND: readonly Scenario[] = [
+export const AS_THE_SEED: readonly Scenario[] = [
   {
     name: DIRECT,
     path: "br0 - tap",
@@ -74,6 +74,29 @@ export const BY_HAND: readonly Scenario[] = [
   },
 ];
 
+/** The least that masquerade can do, and the networks that it does it between. */
+const BEHIND = { gateway: "10.0.2.1", guest: "10.0.2.2" };
+const NAT = `table ip nat {
+  chain prerouting { type nat hook prerouting priority dstnat; iifname eth0 dnat to ${BEHIND.guest}; }
+  chain postrouting { type nat hook postrouting priority srcnat; oifname eth0 masquerade; }
+}`;
+
+export const NAT_BY_HAND: Scenario = {
+  name: "NAT by hand",
+  path: "br0 - veth - eth0 - nat - bridge - tap",
+  open: async (lab, address, guests) => {
+    const pod = lab.pod("nat", address);
+    ip(pod, "link", "add", "br0", "mtu", String(lab.mtu), "type", "bridge", "mcast_snooping", "0");
+    makeTap(pod, "tap0", lab.mtu);
+    ip(pod, "link", "set", "tap0", "master", "br0", "up");
+    ip(pod, "link", "set", "br0", "up");
+    ip(pod, "address", "add", `${BEHIND.gateway}/24`, "dev", "br0");
+    pod.run("sysctl", "-qw", "net.ipv4.ip_forward=1");
+    pod.run("nft", NAT);
+    return guestOn(lab, guests, pod, "tap0", address, BEHIND);
+  },
+};
+
 /** By podtap, on the pod's own network. */
 export function scenarioOf(binding: Binding): Scenario {
   return {
@@ -115,6 +138,7 @@ async function guestOn(
   pod: TestPod,
   tap: string,
   address: string,
+  behind?: typeof BEHIND,
 ): Promise<Station> {
   const mac = MAC(address);
   const domain: WiredNic["domain"] = {
@@ -127,17 +151,18 @@ async function guestOn(
     romEnabled: false,
   };
   const nic: WiredNic = { domain, guestLink: tap, mac, links: [], services: [] };
-  return await atRest(await guests.start(lab, { pod, nic, vmi: vmi() }), nic, address);
+  const guest = await guests.start(lab, { pod, nic, vmi: vmi() });
+  return await atRest(guest, nic, behind?.guest ?? address, behind?.gateway);
 }
 
 /** A guest with its address: what DHCP would say, without its time; from a network of QEMU's or passt's by asking. */
-async function atRest(guest: Guest, nic: WiredNic | "asks", podIp: string): Promise<Station> {
+async function atRest(guest: Guest, nic: WiredNic | "asks", ip: string, gateway = HOST_IP): Promise<Station> {
   if (nic === "asks") {
     await guest.run("udhcpc", "-f", "-n", "-q", "-i", "eth0", "-s", "/usr/lib/guest/dhcp4");
   } else {
     const lease = nic.services.find((service) => service.type === "dhcp4")?.config;
-    await guest.run("ip", "address", "add", lease?.lease ?? `${podIp}/${PREFIX}`, "dev", "eth0");
-    await guest.run("ip", "route", "add", "default", "via", lease?.router ?? HOST_IP);
+    await guest.run("ip", "address", "add", lease?.lease ?? `${ip}/${PREFIX}`, "dev", "eth0");
+    await guest.run("ip", "route", "add", "default", "via", lease?.router ?? gateway);
   }
   await guest.rest();
   return guest;
