@@ -627,3 +627,18 @@ test("one object at a time, for the API server: the same problems without places
     assert.equal(hasErrors(validateObject(odd, DEFAULT_SETTINGS)), true);
   }
 });
+
+test("annotations for a cluster's network are not passed over", () => {
+  const annotated = (annotations: string): readonly Problem[] =>
+    check(vmi({ metadata: `annotations: {${annotations}}` }));
+  const [said, ...more] = annotated(
+    "ovn.kubernetes.io/ip_address: 10.16.0.15, net1.lab.ovn.kubernetes.io/mac_address: x, a.b/c: d",
+  );
+  assert.deepEqual([said?.code, said?.severity, more], ["PT-EARLY-62", "warning", []]);
+  assert.match(
+    said?.message ?? "",
+    /: ovn\.kubernetes\.io\/ip_address, net1\.lab\.ovn\.kubernetes\.io\/mac_address$/,
+  );
+  assert.equal(annotated("cni.projectcalico.org/ipAddrs: '[]'").length, 1);
+  assert.deepEqual(annotated("kubevirt.io/allow-pod-bridge-network-live-migration: ''"), []);
+});

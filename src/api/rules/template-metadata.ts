@@ -1,6 +1,6 @@
-/** Admission of a VMI's metadata, its own or a template's: R5 and R10, labels, podtap's annotations. */
+/** Admission of a VMI's metadata, its own or a template's: R5 and R10, labels, podtap's annotations, those of clusters. */
 import { checkAnnotations } from "../annotations.ts";
-import { errorAt, type Finding } from "../finding.ts";
+import { errorAt, type Finding, warningAt } from "../finding.ts";
 import { formatPath } from "../path.ts";
 import { gateIsOn } from "../settings.ts";
 import type { SpecContext, SpecRule } from "./spec-context.ts";
@@ -48,4 +48,29 @@ export function podtapAnnotations(vmi: SpecContext): readonly Finding[] {
   return checkAnnotations(vmi.annotations, vmi.metadataPath);
 }
 
-export const METADATA_RULES: readonly SpecRule[] = [hookSidecarsGate, reservedLabels, podtapAnnotations];
+/** Of networks and meshes that only a cluster has: Kube-OVN, OVN-Kubernetes, Calico, Cilium, Spiderpool, Istio. */
+const CLUSTERS =
+  /^(?:[^/]+\.)?(?:ovn\.kubernetes\.io|k8s\.ovn\.org|cni\.projectcalico\.org|ipam\.cilium\.io|ipam\.spidernet\.io|sidecar\.istio\.io|traffic\.sidecar\.istio\.io)\//;
+
+/** PT-EARLY-62. They often ask for an address, and nothing says that it is another one. */
+export function clusterNetworkWishes(vmi: SpecContext): readonly Finding[] {
+  const places = (["annotations", "labels"] as const).flatMap((part) =>
+    Object.keys(vmi[part])
+      .filter((key) => CLUSTERS.test(key))
+      .map((key) => ({ key, at: [...vmi.metadataPath, part, key] })),
+  );
+  const [first] = places;
+  if (first === undefined) return [];
+  const names = places.map(({ key }) => key).join(", ");
+  const message = `for a network or mesh of a cluster, which is not here: ${names}`;
+  const hint = "For an address of your choice use a NetworkAttachmentDefinition: docs/guides/networks.md.";
+  const reason = "FieldValueNotSupported";
+  return [warningAt({ code: "PT-EARLY-62", at: first.at, reason, message, hint })];
+}
+
+export const METADATA_RULES: readonly SpecRule[] = [
+  hookSidecarsGate,
+  reservedLabels,
+  podtapAnnotations,
+  clusterNetworkWishes,
+];
