@@ -38,17 +38,23 @@ export async function lostLinks(net: NodeNet, place: Place): Promise<readonly Lo
   return noted.filter(({ index }) => !there.includes(index)).map(({ nic, link }) => ({ nic, link }));
 }
 
-/** The guest's states, and one more whenever it has lost a link. */
+/**
+ * The guest's states, and one more whenever it has lost a link.
+ * @param states ends when its signal is aborted
+ */
 export async function* withGuestLinks(
-  states: AsyncIterable<GuestState>,
+  states: (signal: AbortSignal) => AsyncIterable<GuestState>,
   net: NodeNet,
   place: Place,
+  signal: AbortSignal,
 ): AsyncGenerator<GuestState> {
   const watched = await watchLosses(net, place);
-  const source = states[Symbol.asyncIterator]();
+  // Who goes while the next state is waited for would wait with it.
+  const leaving = new AbortController();
+  const source = states(AbortSignal.any([signal, leaving.signal]))[Symbol.asyncIterator]();
+  let next = source.next();
   try {
     let last: GuestState | undefined;
-    let next = source.next();
     for (;;) {
       const what = await Promise.race([next, watched.change()]);
       if (what?.done) return;
@@ -62,6 +68,9 @@ export async function* withGuestLinks(
     }
   } finally {
     watched.close();
+    leaving.abort();
+    // What it ended with is nobody's any more.
+    next.catch(() => undefined);
     await source.return?.();
   }
 }

@@ -205,7 +205,8 @@ export class Machine implements PodMachine {
 
   watchGuest(pod: PodIdentity, signal: AbortSignal): AsyncGenerator<GuestState> {
     const folders = podFolders(this.#options.paths, pod.id);
-    return withGuestLinks(this.#launchers.watch(pod, signal), this.#options.net, folders);
+    const states = (until: AbortSignal) => this.#launchers.watch(pod, until);
+    return withGuestLinks(states, this.#options.net, folders, signal);
   }
 
   async stopGuest(pod: PodIdentity, graceSeconds: number, signal: AbortSignal): Promise<void> {
