@@ -32,7 +32,7 @@ test("a list of plugins and a single plugin are both networks", () => {
     network.plugins.map(({ type }) => type),
     ["bridge", "tuning"],
   );
-  assert.equal(parseCniNetwork('{"name":"old","type":"ptp"}', "x").cniVersion, "0.1.0");
+  assert.equal(parseCniNetwork('{"name":"unsaid","type":"ptp"}', "x").cniVersion, "0.4.0");
 });
 
 test("a configuration that cannot be run is refused with its source", () => {

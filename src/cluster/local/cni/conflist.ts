@@ -20,8 +20,11 @@ export interface CniNetwork {
 /** The spec's grammar of network names and container ids. */
 const NAME = /^[A-Za-z0-9][A-Za-z0-9_.-]*$/;
 const VERSION = /^\d{1,3}\.\d{1,3}\.\d{1,3}$/;
-/** What libcni takes a file without a version for. */
-const OLDEST = "0.1.0";
+/**
+ * For a configuration that names none. libcni takes it for 0.1.0, in whose results an address is required: a wire
+ * without addresses could not be said. Every plugin about speaks this one.
+ */
+const UNSAID = "0.4.0";
 
 /**
  * @param source where the text came from, for messages: a path, or a NAD's name
@@ -33,7 +36,7 @@ export function parseCniNetwork(text: string, source: string, fallbackName?: str
   if (!Array.isArray(list)) throw refuse(source, "plugins is not a list");
   const [first, ...rest] = list.map((plugin) => checkPlugin(plugin, source));
   if (first === undefined) throw refuse(source, "it lists no plugin");
-  const cniVersion = config["cniVersion"] ?? OLDEST;
+  const cniVersion = config["cniVersion"] ?? UNSAID;
   if (typeof cniVersion !== "string" || !VERSION.test(cniVersion)) {
     throw refuse(source, `cniVersion ${JSON.stringify(cniVersion)} is not a version`);
   }
