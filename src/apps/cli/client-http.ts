@@ -17,6 +17,8 @@ export interface RequestOptions {
   readonly accept?: string;
   readonly query?: Readonly<Record<string, string | undefined>>;
   readonly signal?: AbortSignal | undefined;
+  /** May be asked twice although its method says otherwise. */
+  readonly repeatable?: boolean;
 }
 
 export interface Answer {
@@ -27,8 +29,8 @@ export interface Answer {
   readonly body: unknown;
 }
 
-/** Called when the daemon went away; returns when one answers again, or throws why none does. */
-export type Revive = (cause: PodtapError) => Promise<void>;
+/** Called when no daemon answers; returns when one does, or throws why none does. `met`: one had answered before. */
+export type Revive = (cause: PodtapError, met: boolean) => Promise<void>;
 
 const NO_DAEMON = "PT-ENV-5";
 const BROKEN = "PT-ENV-7";
@@ -40,6 +42,7 @@ export class HttpConnection {
   readonly socketPath: string;
   readonly #agent = new Agent({ keepAlive: true });
   readonly #revive: Revive | undefined;
+  #met = false;
 
   constructor(socketPath: string, revive?: Revive) {
     this.socketPath = socketPath;
@@ -82,15 +85,20 @@ export class HttpConnection {
    */
   async revived(thrown: unknown): Promise<void> {
     if (this.#revive === undefined || !isDaemonGone(thrown)) throw thrown;
-    await this.#revive(thrown);
+    await this.#revive(thrown, this.#met);
   }
 
-  async #lasting<T>({ method = "GET", signal }: RequestOptions, attempt: () => Promise<T>): Promise<T> {
+  async #lasting<T>(
+    { method = "GET", repeatable = REPEATABLE.has(method), signal }: RequestOptions,
+    attempt: () => Promise<T>,
+  ): Promise<T> {
     for (;;) {
       try {
-        return await attempt();
+        const answer = await attempt();
+        this.#met = true;
+        return answer;
       } catch (thrown) {
-        const harmless = REPEATABLE.has(method) || (thrown as Partial<PodtapError>).code === NO_DAEMON;
+        const harmless = repeatable || (thrown as Partial<PodtapError>).code === NO_DAEMON;
         if (signal?.aborted || !harmless) throw thrown;
         await this.revived(thrown);
       }
@@ -168,6 +176,9 @@ export class HttpConnection {
   #target(path: string, { method = "GET", query, signal }: RequestOptions): object {
     return {
       socketPath: this.socketPath,
+      // Of TLS. Node works it out otherwise, and compiles a regular expression for IPv6 addresses that takes longer
+      // than the request.
+      servername: "",
       path: withQuery(path, query),
       method,
       ...(signal === undefined ? {} : { signal }),

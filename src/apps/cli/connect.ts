@@ -1,11 +1,9 @@
-/** From a command to its daemon: started when it is not there and when it goes, and spoken to as a cluster. */
+/** From a command to its daemon: spoken to as a cluster, started when it is not there and when it goes. */
 import { ApiClient } from "./client.ts";
 import type { Context } from "./context.ts";
-import { ensureDaemon } from "./daemon.ts";
 import { reviver } from "./revive.ts";
 
-export async function connect(context: Context): Promise<ApiClient> {
-  await ensureDaemon(context);
+export function connect(context: Context): ApiClient {
   return new ApiClient(context.paths.socket, reviver(context));
 }
 

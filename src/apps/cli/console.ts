@@ -30,7 +30,7 @@ export async function openConsole(
   options: ConsoleOptions,
 ): Promise<ExitCode> {
   const target = parseTarget(name);
-  const client = await connect(context);
+  const client = connect(context);
   const path = subresourcePath(options.namespace, target.name, "console");
   const { terminal } = context;
   const typed = process.stdin.isTTY === true;

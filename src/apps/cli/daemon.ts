@@ -125,7 +125,8 @@ function lastLines(file: string, count: number): string {
 /** Is there a daemon behind the socket that has finished starting? */
 export function isReady(socketPath: string): Promise<boolean> {
   return new Promise((resolve, reject) => {
-    const asked = request({ socketPath, path: "/readyz", timeout: 5000, agent: false }, (answer) => {
+    const options = { socketPath, path: "/readyz", servername: "", timeout: 5000, agent: false };
+    const asked = request(options, (answer) => {
       answer.resume();
       // 403: it is there, and will say in full why it does not listen to this user.
       resolve(answer.statusCode === 200 || answer.statusCode === 403);

@@ -22,7 +22,7 @@ export async function describe(
   { namespace }: DescribeOptions,
 ): Promise<ExitCode> {
   const queries = parseQuery(words);
-  const client = await connect(context);
+  const client = connect(context);
   const found = await Promise.all(queries.map((query) => objectsOf(client, query, namespace)));
   const objects = found.flat();
   const texts = await Promise.all(

@@ -42,7 +42,7 @@ export async function down(
     context.terminal.note("nothing of podtap runs on this machine\n");
     return EXIT.done;
   }
-  const client = await connect(context);
+  const client = connect(context);
   const wanted = [
     ...listed,
     ...(await named(client, names, options.namespace)),

@@ -38,7 +38,7 @@ export async function dumpXml(
 async function running(context: Context, name: string | undefined, options: DumpXmlOptions): Promise<string> {
   if (name === undefined) throw usageError("no VM named", "podtap dumpxml NAME, or podtap dumpxml -f FILE");
   const target = parseTarget(name);
-  const client = await connect(context);
+  const client = connect(context);
   const path = ownPath(options.namespace, target.name, "domainxml");
   return String((await client.request(path, { accept: "application/xml, text/plain" })).body);
 }

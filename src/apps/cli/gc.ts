@@ -13,11 +13,12 @@ interface Collected {
 }
 
 export async function gc(context: Context, options: GcOptions): Promise<ExitCode> {
-  const client = await connect(context);
+  const client = connect(context);
   const { terminal } = context;
   const dryRun = options.dryRun === true;
-  const answer = (await client.request("/podtap/v1/gc", { method: "POST", body: { dryRun } }))
-    .body as Collected;
+  const answer = (
+    await client.request("/podtap/v1/gc", { method: "POST", repeatable: true, body: { dryRun } })
+  ).body as Collected;
   // A daemon that was started only for this is a leftover, too.
   if (!dryRun) await client.request("/podtap/v1/shutdown", { method: "POST", body: { ifIdle: true } });
   if (options.output === "json") {

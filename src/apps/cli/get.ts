@@ -31,7 +31,7 @@ export async function get(
   if (options.allNamespaces && queries.some(({ names }) => names !== undefined)) {
     throw usageError("a name is of one namespace", "leave out -A, or the name");
   }
-  const client = await connect(context);
+  const client = connect(context);
   if (options.watch) return follow(context, client, queries, format, options);
   if (format.type === "table") return printTables(context, client, queries, format.wide, options);
   return printObjects(context, client, queries, format, options);

@@ -13,7 +13,7 @@ export interface LogsOptions {
 
 export async function logs(context: Context, name: string, options: LogsOptions): Promise<ExitCode> {
   const target = parseTarget(name);
-  const client = await connect(context);
+  const client = connect(context);
   const query = {
     source: options.source,
     follow: options.follow ? "true" : undefined,

@@ -87,7 +87,7 @@ async function planRunning(
   names: readonly string[],
   options: PlanOptions,
 ): Promise<readonly Outcome[]> {
-  const client = await connect(context);
+  const client = connect(context);
   return Promise.all(
     names.map(async (word): Promise<Outcome> => {
       const { name } = parseTarget(word);

@@ -52,7 +52,7 @@ export async function portForward(
 type Dial = (port: number) => Promise<Duplex>;
 
 async function dialer(context: Context, namespace: string, name: string): Promise<Dial> {
-  const client = await connect(context);
+  const client = connect(context);
   return (port) =>
     client.stream(subresourcePath(namespace, name, "portforward", String(port), "tcp"), {
       method: "GET",

@@ -1,7 +1,7 @@
 /**
- * A daemon that ends in the middle of a command: objects are on disk and guests run on without it, so the command has
- * it back and goes on. One line says so, however many requests broke. A daemon that ends again and again is not
- * started for ever.
+ * Has a daemon for a command: starts one when none is there, and has it back when it ends in the middle. Objects are on
+ * disk and guests run on without it, so the command goes on; one line says so, however many requests broke. Neither a
+ * daemon that ends again and again nor one that breaks every connection is tried for ever.
  */
 import { setTimeout as pause } from "node:timers/promises";
 import type { PodtapError } from "../../base/errors.ts";
@@ -14,33 +14,50 @@ const KEEPER_MS = 1000;
 /** And where this user may not start one, somebody else has to. */
 const OTHERS_MS = 15_000;
 const POLL_MS = 20;
-const ENDS_MAX = 3;
-const ENDS_WITHIN_MS = 60_000;
+const STARTS_MAX = 3;
+const BREAKS_MAX = 30;
+const WITHIN_MS = 60_000;
 
 export function reviver(context: Context): Revive {
-  let ends: readonly number[] = [];
+  const starts = budget(context, STARTS_MAX);
+  const breaks = budget(context, BREAKS_MAX);
   let underWay: Promise<void> | undefined;
-  const revive = async (cause: PodtapError): Promise<void> => {
-    // Others that broke with it come here later.
-    if (await isReady(context.paths.socket)) return;
-    const now = context.now();
-    ends = [...ends.filter((end) => now - end < ENDS_WITHIN_MS), now];
-    if (ends.length > ENDS_MAX) throw cause;
-    const { terminal } = context;
-    terminal.note(
-      `${terminal.paint("yellow", "the podtap daemon ended in the middle")}; waiting for the next\n`,
-    );
-    const keeper = mayStartDaemon(context) ? KEEPER_MS : OTHERS_MS;
-    for (const deadline = now + keeper; context.now() < deadline; await pause(POLL_MS)) {
-      context.signal.throwIfAborted();
-      if (await isReady(context.paths.socket)) return;
+  const revive = async (cause: PodtapError, met: boolean): Promise<void> => {
+    if (met && (await isReady(context.paths.socket))) {
+      // Most likely it is back already: others broke with this one.
+      if (!breaks()) throw cause;
+      await pause(POLL_MS);
+      return;
     }
-    await ensureDaemon(context, { quiet: true });
+    if (!starts()) throw cause;
+    if (met) await waitForKeeper(context);
+    await ensureDaemon(context, { quiet: met });
   };
-  return (cause) => {
-    underWay ??= revive(cause).finally(() => {
+  return (cause, met) => {
+    underWay ??= revive(cause, met).finally(() => {
       underWay = undefined;
     });
     return underWay;
+  };
+}
+
+async function waitForKeeper(context: Context): Promise<void> {
+  const { terminal, paths, signal } = context;
+  terminal.note(
+    `${terminal.paint("yellow", "the podtap daemon ended in the middle")}; waiting for the next\n`,
+  );
+  const deadline = context.now() + (mayStartDaemon(context) ? KEEPER_MS : OTHERS_MS);
+  while (context.now() < deadline && !(await isReady(paths.socket))) {
+    signal.throwIfAborted();
+    await pause(POLL_MS);
+  }
+}
+
+/** Is there one more try, of so many in a minute? */
+function budget({ now }: Context, most: number): () => boolean {
+  let times: readonly number[] = [];
+  return () => {
+    times = [...times.filter((time) => now() - time < WITHIN_MS), now()];
+    return times.length <= most;
   };
 }

@@ -38,7 +38,7 @@ export async function ssh(
     throw usageError(`'${options.username}' is not a user name`);
   }
   const program = findProgram("ssh", context.environment["PATH"] ?? "");
-  const client = await connect(context);
+  const client = connect(context);
   const vmi = await client.find<Vmi>(VMIS, { namespace: options.namespace, name: login.name });
   if (vmi === undefined) throw notRunning(login.name, options.namespace);
   const user = login.user ?? options.username ?? cloudInitUser(vmi.spec.volumes ?? []) ?? "root";

@@ -46,7 +46,7 @@ export async function up(context: Context, files: readonly string[], options: Up
     },
   });
   const wanted = options.start ? valid.map((object) => start(context, object)) : valid;
-  const client = await connect(context);
+  const client = connect(context);
   if (Object.keys(overrides).length > 0) {
     await client.request("/podtap/v1/config/image-overrides", { method: "PUT", body: overrides });
   }
@@ -118,7 +118,7 @@ class UpRun {
       terminal.note("removing what was made\n");
       await removeObjects(
         calm,
-        await connect(calm),
+        connect(calm),
         made.map(({ object }) => object),
         { timeoutMs: 60_000 },
       );
