@@ -153,6 +153,11 @@ test("a plugin's complaint is told with its usual cause and whether to try again
     ],
     [{ code: 999, msg: "failed to create macvlan: invalid argument" }, /passthru takes the lower/, "soon"],
     [{ code: 999, msg: "invalid MTU 9000, must be [0, master MTU(1500)]" }, /larger than that of/, "soon"],
+    [
+      { code: 999, msg: "failed to add route '{0.0.0.0 0} via 10.0.0.1 dev net1': file exists" },
+      /gives this route twice: with isDefaultGateway/,
+      "soon",
+    ],
     [{ code: 11, msg: "busy" }, undefined, "soon"],
     [{ code: 7, msg: "invalid", details: "vlan 5000" }, undefined, "on-change"],
     [{ code: 1, msg: "incompatible CNI versions" }, /speaks 0\.4\.0, 1\.0\.0/, "on-change"],

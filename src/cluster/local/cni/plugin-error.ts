@@ -101,6 +101,11 @@ const CAUSES: readonly (readonly [RegExp, (plugin: string, said: string) => stri
       "is IPv6 switched off (sysctl net.ipv6.conf.all.disable_ipv6)? Then the network must not have IPv6 ranges",
   ],
   [
+    /failed to add route .*file exists/i,
+    (plugin) =>
+      `the network gives this route twice${plugin === "bridge" ? ": with isDefaultGateway, ipam.routes must not name the default route, too" : "; take one out of ipam.routes"}`,
+  ],
+  [
     /file exists|already exists|device or resource busy/i,
     () =>
       "something of that name is there already, perhaps left by a pod that is just going: it is worth trying again",
