@@ -98,7 +98,9 @@ describe("every binding with a real guest", requires("root", "nft", "cni", "qemu
       await reached(reachable(ips), name);
 
       const boot = bootOf(fetchPage(ips[0] ?? ""));
-      await inGuest(name, "{ sleep 1; reboot -f; } & true");
+      // The NIC first, as an orderly reboot does. Linux breaks virtio's queues on the way down (8bd2fa086a04), and without
+      // 0d0eff39ceb3 spins for ever over a frame that is under way then; here somebody asks all the time.
+      await inGuest(name, "{ sleep 1; ip link set eth0 down; reboot -f; } & true");
       await eventually(
         "a page of the next boot",
         () => {
