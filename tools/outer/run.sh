@@ -8,7 +8,7 @@
 #
 # Output is streamed, the exit status is the command's. One run at a time: others wait. Variables:
 #   PODTAP_OUTER_GUESTS    guests that share the files of tests between them (1)
-#   PODTAP_OUTER_TIMEOUT   seconds until the guests are stopped (900)
+#   PODTAP_OUTER_TIMEOUT   seconds until the guests are stopped (1800)
 #   PODTAP_OUTER_MEMORY    megabytes of each (2048)
 #   PODTAP_OUTER_CMDLINE   added to the kernel's command line, as in module_blacklist=dummy,8021q
 set -euo pipefail
@@ -123,10 +123,10 @@ for guest in $(seq "$guests"); do
   readers+=($!)
 done
 (
-  sleep "${PODTAP_OUTER_TIMEOUT:-900}" 8>&- &
+  sleep "${PODTAP_OUTER_TIMEOUT:-1800}" 8>&- &
   trap 'kill $!; exit' TERM
   wait $!
-  say "stopped after ${PODTAP_OUTER_TIMEOUT:-900} s"
+  say "stopped after ${PODTAP_OUTER_TIMEOUT:-1800} s"
   kill "${pids[@]}" 2>/dev/null
 ) 8>&- & watchdog=$!
 wait "${pids[@]}" || true
