@@ -145,7 +145,6 @@ describe("kubectl", requires("root", "ip", "nft", "libvirt", "cni", "kubectl"), 
     const service = await kubectl("describe", "svc", "web");
     assert.match(service, /^Port: +http +8080\/TCP$/m);
     assert.match(service, /^TargetPort: +8080\/TCP$/m);
-    assert.match(service, /^Session Affinity: +None$/m);
     assert.match(await kubectl("describe", "vm", "web"), /Printable Status: +Stopped/);
   });
 

@@ -186,6 +186,10 @@ describe("podtap up, masquerade", requires("root", "nft", "cni", "qemu", "libvir
   test("nothing is to change, and a second up says so", async () => {
     assert.match(await podtap("plan", "web"), /nothing to change/);
     assert.match(await podtap("up", file, ...USE_LOCAL_IMAGES), /unchanged/);
+    const recorded = join(tmpdir(), "recorded.json");
+    writeFileSync(recorded, await podtap("plan", "web", "-o", "json"));
+    const again = await podtap("plan", "-f", file, "--observed", recorded, "--exit-code");
+    assert.match(again, /nothing to change/);
   });
 
   test("a daemon killed in the middle is had back by up, get -w and console, which go on", async (t) => {

@@ -36,7 +36,8 @@ export async function down(
   if (!options.all && sources.length === 0 && names.length === 0) {
     throw usageError("nothing named", "podtap down FILE…, podtap down NAME…, or podtap down --all");
   }
-  const listed = sources.length === 0 ? [] : await loadValid(context, sources, options.namespace);
+  const listed =
+    sources.length === 0 ? [] : await loadValid(context, sources, options.namespace, { silent: true });
   // Without a daemon and without its store nothing can be there; starting one to hear that would be silly.
   if (!existsSync(context.paths.store) && !(await isReady(context.paths.socket))) {
     context.terminal.note("nothing of podtap runs on this machine\n");

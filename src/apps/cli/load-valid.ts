@@ -14,6 +14,8 @@ import { SETTINGS } from "./settings.ts";
 export interface LoadOptions {
   /** For what attaches networks: bindings judge what NADs of the same files make. */
   readonly networks?: boolean;
+  /** Errors only: what is taken away need not be put right. */
+  readonly silent?: boolean;
   /** Takes the texts of the warnings that were told. */
   told?(warnings: readonly string[]): void;
 }
@@ -22,15 +24,15 @@ export async function loadValid(
   { terminal }: Context,
   sources: readonly string[],
   namespace: string,
-  { networks = false, told }: LoadOptions = {},
+  { networks = false, silent = false, told }: LoadOptions = {},
 ): Promise<readonly KubeObject[]> {
   const files = await readManifests(sources);
   const { objects, problems: own } = validateManifests(files, SETTINGS);
   const judged = networks && !own.some(isError);
   const problems = judged ? [...own, ...(await networkProblems(objects, namespace))] : own;
-  terminal.note(formatProblems(problems, { color: terminal.colours }));
-  told?.(problems.map(({ message }) => message));
   const errors = problems.filter(isError);
+  terminal.note(formatProblems(silent ? errors : problems, { color: terminal.colours }));
+  told?.(problems.map(({ message }) => message));
   if (errors.length > 0) throw new ManifestError(errors);
   if (objects.length === 0) {
     throw usageError(`nothing to act on in ${files.map(({ name }) => name).join(", ")}`);

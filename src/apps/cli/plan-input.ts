@@ -5,6 +5,8 @@ import type { Cidr, Ip } from "../../base/ip.ts";
 import type { Mac } from "../../base/mac.ts";
 import type { NetworkAttachment, Resolver } from "../../plan/binding.ts";
 import { NOTHING_OBSERVED, type Observed } from "../../plan/observed.ts";
+import type { Plan } from "../../plan/plan.ts";
+import type { Step } from "../../plan/step.ts";
 
 export interface Surroundings {
   /** As it is. */
@@ -64,15 +66,20 @@ export const EXAMPLE: Surroundings = {
   resolver: EXAMPLE_RESOLVER,
 };
 
+/** What was planned and left to do when they were recorded. */
+export interface Recorded extends Surroundings {
+  readonly before?: { readonly plan: Plan; readonly steps: readonly Step[] };
+}
+
 /** An `Observed`, or an object with `observed` and `resolver`, which is what `plan -o json` prints. */
-export async function readSurroundings(file: string): Promise<Surroundings> {
+export async function readSurroundings(file: string): Promise<Recorded> {
   let value: unknown;
   try {
     value = JSON.parse(await readFile(file, "utf8"));
   } catch (thrown) {
     throw badFile(file, messageOf(thrown));
   }
-  const outer = value as Partial<Surroundings> & Partial<Observed>;
+  const outer = value as Partial<Surroundings> & Partial<Observed> & Partial<Recorded["before"] & object>;
   const observed = (outer?.observed ?? outer) as Partial<Observed> | null;
   if (!Array.isArray(observed?.links)) throw badFile(file, "it has no list of links");
   return {
@@ -80,6 +87,8 @@ export async function readSurroundings(file: string): Promise<Surroundings> {
     ...(outer.pristine !== undefined && { pristine: { ...NOTHING_OBSERVED, ...outer.pristine } }),
     resolver: outer.resolver ?? EXAMPLE_RESOLVER,
     ...(outer.attachments !== undefined && { attachments: outer.attachments }),
+    ...(outer.plan !== undefined &&
+      Array.isArray(outer.steps) && { before: { plan: outer.plan, steps: outer.steps } }),
   };
 }
 

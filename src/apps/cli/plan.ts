@@ -114,8 +114,10 @@ async function planFiles(
       const known = await knownNetworks(vmi, objects, client);
       const { attachments, notes } = known;
       if (given !== undefined) {
-        const full = { attachments, ...given };
-        return { vmi: vmiName, against: "observed", notes, ...full, ...fresh(vmi, full) };
+        const { before, ...recorded } = given;
+        const full = { attachments, ...recorded };
+        const made = before === undefined ? fresh(vmi, full) : changed(vmi, { ...full, ...before });
+        return { vmi: vmiName, against: "observed", notes, ...full, ...made };
       }
       const live =
         client &&

@@ -31,8 +31,11 @@ export function buildProgram(run: Run, output: Output): Command {
 
 const FOOTER = `
 Begin with:
-  podtap up examples/vm-container-disk.yaml
+  podtap validate vm.yaml
+  podtap up vm.yaml
   podtap get
+
+No manifest at hand: 'make demo' in the checkout builds a small guest and starts it.
 
 Exit codes: 0 done, 1 failed, 2 wrong usage or differences found, 3 the environment (not built, no root,
 the daemon does not start). PODTAP_STATE_DIR, PODTAP_RUN_DIR and PODTAP_SOCKET move podtap's places; NO_COLOR

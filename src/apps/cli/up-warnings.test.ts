@@ -45,5 +45,7 @@ test("a manifest's warning is told once", async (t) => {
   assert.equal(code, 0, err);
   const lines = err.trimEnd().split("\n");
   assert.equal(lines.filter((line) => /slirp/.test(line) && /warning/.test(line)).length, 1, err);
+  const down = await runCli(["down", file], daemon.folder);
+  assert.deepEqual([down.code, down.err], [0, ""]);
   assert.equal(lines.filter((line) => line === "warning: only this machine knows ? and says").length, 1, err);
 });

@@ -1,15 +1,11 @@
-/** What the API server itself fills in for a Service (`SetDefaults_Service`): without it kubectl shows `8080/`. */
+/** What the API server itself fills in for a Service's ports (`SetDefaults_Service`): without it kubectl shows `8080/`. */
 import type { KubeObject } from "../../api/object.ts";
 
 export function withServiceDefaults(object: KubeObject): KubeObject {
   if (object.kind !== "Service" || object.apiVersion !== "v1" || !isMap(object.spec)) return object;
   const { ports } = object.spec;
-  const spec = {
-    sessionAffinity: "None",
-    ...object.spec,
-    ...(Array.isArray(ports) && { ports: ports.map(withPortDefaults) }),
-  };
-  return { ...object, spec };
+  if (!Array.isArray(ports)) return object;
+  return { ...object, spec: { ...object.spec, ports: ports.map(withPortDefaults) } };
 }
 
 function withPortDefaults(port: unknown): unknown {
