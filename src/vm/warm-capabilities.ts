@@ -35,11 +35,12 @@ const STAMP = "stamp";
 const TIMEOUT_MS = 60_000;
 
 /**
- * Fixed text; everything variable is in the arguments. Root's part is the line in /etc/passwd that libvirtd insists
- * on. virsh starts libvirtd, and when it ends catatonit, as pid 1, takes that along; without a pid 1 that reaps,
+ * Fixed text; everything variable is in the arguments. Root's part is the lines of user and group that libvirtd insists
+ * on (the group's since 11.3). virsh starts libvirtd, and when it ends catatonit, as pid 1, takes that along; without a pid 1 that reaps,
  * libvirt waits 20 s for each QEMU it asked.
  */
-const SCRIPT = 'mount --bind "$1" /etc/passwd && shift && exec "$@"';
+const SCRIPT =
+  'mount --bind "$1/passwd" /etc/passwd && mount --bind "$1/group" /etc/group && shift && exec "$@"';
 
 /** Prints QEMU's network backends, and the files whose domains libvirt takes. Fixed text, too. */
 const QUESTIONS = `emulator=$1; shift
@@ -71,12 +72,13 @@ export async function warmCapabilities(cacheDir: string, options: WarmOptions = 
     const files = libvirtFiles(pod);
     writeLibvirtFiles(files, undefined);
     giveTo(LAUNCHER_UID, pod);
+    writeFileSync(join(scratch, "group"), `root:x:0:\nqemu:x:${LAUNCHER_UID}:\n`);
     const passwd = join(scratch, "passwd");
     writeFileSync(passwd, `root:x:0:0::/:/bin/false\nqemu:x:${LAUNCHER_UID}:${LAUNCHER_UID}::/:/bin/false\n`);
     const domains = writeDomains(scratch);
     const questions = ["sh", "-c", QUESTIONS, "sh", EMULATOR, ...Object.keys(domains)];
     const [setpriv, ...tied] = TIED_TO_PARENT;
-    const asking = ["sh", "-c", SCRIPT, "sh", passwd, ...UNPRIVILEGED, ...questions];
+    const asking = ["sh", "-c", SCRIPT, "sh", scratch, ...UNPRIVILEGED, ...questions];
     const { stdout } = await promisify(execFile)(setpriv, [...tied, "unshare", ...NAMESPACES, ...asking], {
       ...(options.signal && { signal: options.signal }),
       env: libvirtEnvironment(files),

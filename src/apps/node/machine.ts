@@ -5,6 +5,7 @@
 import { closeSync, existsSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { USER_NETWORK_ANNOTATION } from "../../api/annotations.ts";
 import { queueCapacity } from "../../api/defaults.ts";
 import type { Vmi } from "../../api/types.ts";
 import { podFiles, readPlan } from "../../apply/wire-pod.ts";
@@ -52,6 +53,8 @@ export interface MachineOptions {
   readonly networks: PodNetworks;
   readonly disks: DiskKeeper;
   accelerator(): Promise<Accelerator>;
+  /** What this libvirt takes is known, or cannot be. */
+  libvirtAsked(): Promise<void>;
   warn(what: string, thrown: unknown): void;
 }
 
@@ -140,6 +143,7 @@ export class Machine implements PodMachine {
   async wireRequest(pod: PodIdentity, vmi: Vmi): Promise<WireRequest> {
     const { config, host, paths } = this.#options;
     const folders = podFolders(paths, pod.id);
+    if (vmi.metadata.annotations?.[USER_NETWORK_ANNOTATION] !== undefined) await this.#options.libvirtAsked();
     return {
       netns: folders.netns,
       stateDir: folders.state,

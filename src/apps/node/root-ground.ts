@@ -23,14 +23,25 @@ export async function openRootGround({ paths, config, known }: GroundOptions): P
     admission: (taken) => [serviceAddresses({ ranges: host.ranges.services, taken })],
     with: ({ cluster, disks, accelerator, warn }) => {
       const networks = podNetworks({ paths, config, host, cluster });
-      const machine = new Machine({ paths, config, net, host, networks, accelerator, disks, warn });
-      // Not waited for: a VM that comes first only starts 1.5 s later.
+      // Not waited for but by who needs the answer: a VM that comes first only starts 1.5 s later.
       const abort = new AbortController();
       const warming = warmCapabilities(paths.libvirtCache, {
         scratch: join(paths.run, "capabilities"),
         signal: abort.signal,
       }).catch((thrown) => {
         if (!abort.signal.aborted) warn("no warm capabilities", thrown);
+      });
+      const libvirtAsked = async (): Promise<void> => void (await warming);
+      const machine = new Machine({
+        paths,
+        config,
+        net,
+        host,
+        networks,
+        accelerator,
+        disks,
+        warn,
+        libvirtAsked,
       });
       return {
         machine,
