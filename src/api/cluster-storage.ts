@@ -105,7 +105,8 @@ function templatesOf(templates: unknown): readonly Named[] {
 function storageOf(object: KubeObject, namespace: string): readonly Named[] {
   const { kind, metadata } = object;
   if (kind !== "DataVolume" && kind !== "PersistentVolumeClaim") return [];
-  if ((metadata.namespace || "default") !== namespace) return [];
+  // One without metadata is reported, and goes on.
+  if (metadata === undefined || (metadata.namespace || "default") !== namespace) return [];
   return [{ kind, name: metadata.name, spec: fieldsOf(object.spec), object }];
 }
 

@@ -188,3 +188,17 @@ test("a definition may hold anything", () => {
     }
   }
 });
+
+test("objects without metadata are errors, and nothing breaks by them", () => {
+  const bare = (text: string): string => text.replace(/^metadata: .*$/m, "metadata:");
+  const definitions = ["VirtualMachineInstancetype", "VirtualMachineClusterPreference"].map((kind) =>
+    bare(definition(kind, "a", "")),
+  );
+  const claim = bare("apiVersion: v1\nkind: PersistentVolumeClaim\nmetadata: {}\nspec: {}\n");
+  const machine = vm(
+    "instancetype: {name: a, kind: VirtualMachineInstancetype}\n  preference: {name: a}",
+  ).replace("emptyDisk: {capacity: 1Gi}", "persistentVolumeClaim: {claimName: a}");
+  const text = [...definitions, claim, machine, bare(machine)].join("---\n");
+  const { problems } = validateManifests([{ name: "f.yaml", text }], DEFAULT_SETTINGS);
+  assert.ok(problems.filter(({ code, field }) => code === "PT-MAN-12" && field === "metadata").length >= 4);
+});

@@ -97,8 +97,9 @@ function definitionOf(
   const object = definitions.find(
     (one) =>
       one.kind === (isNamespaced ? namespaced : cluster) &&
-      one.metadata.name === matcher.name &&
-      (!isNamespaced || (one.metadata.namespace || "default") === (metadata.namespace || "default")),
+      // One without metadata is reported, and goes on.
+      one.metadata?.name === matcher.name &&
+      (!isNamespaced || (one.metadata?.namespace || "default") === (metadata?.namespace || "default")),
   );
   if (object !== undefined) return { spec: fieldsOf(object.spec), object };
   const common = isNamespaced || which === "preference" ? undefined : COMMON_INSTANCETYPES.get(matcher.name);

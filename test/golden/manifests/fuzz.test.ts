@@ -9,14 +9,18 @@ import { formatProblems, toStatusCauses } from "../../../src/api/format-problems
 import { launcherLabels } from "../../../src/api/launcher-labels.ts";
 import type { Vmi } from "../../../src/api/types.ts";
 import { admitObject, hasErrors, validateManifests, validateObject } from "../../../src/api/validate.ts";
+import { readYaml } from "../../../src/api/yaml-source.ts";
 import { DEFAULT_SETTINGS, STRICT_SETTINGS } from "../../../src/bindings/settings.ts";
 
 const RUNS = 300;
-const texts = ["seed", "kubevirt"].flatMap((folder) => {
+const textsOf = (folder: string): readonly string[] => {
   const url = new URL(`${folder}/`, import.meta.url);
   return readdirSync(url).map((file) => readFileSync(new URL(file, url), "utf8"));
-});
-const objects = texts.flatMap((text) => {
+};
+const texts = ["seed", "kubevirt", "found"].flatMap(textsOf);
+/** Files whose objects need each other. */
+const files = textsOf("found").map((text) => readYaml(text).documents.map(({ value }) => value));
+const objects = ["seed", "kubevirt"].flatMap(textsOf).flatMap((text) => {
   const value = parse(text.split("\n---\n")[0] ?? "");
   return value?.kind === "VirtualMachine" || value?.kind === "VirtualMachineInstance"
     ? [value as object]
@@ -97,6 +101,27 @@ test("good manifests with one value exchanged, and what is still good can be def
       },
     ),
     { numRuns: RUNS },
+  );
+});
+
+test("files whose objects need each other, with values exchanged", () => {
+  fc.assert(
+    fc.property(
+      fc.constantFrom(...files),
+      fc.array(fc.tuple(fc.array(fc.nat(9), { minLength: 1, maxLength: 9 }), odd), {
+        minLength: 1,
+        maxLength: 3,
+      }),
+      (file, changes) => {
+        const items = changes.reduce<object>(
+          (list, [turns, value]) => replaceAt(list, turns, structuredClone(value)),
+          structuredClone(file),
+        );
+        const text = JSON.stringify({ apiVersion: "v1", kind: "List", items });
+        formatProblems(validateManifests([{ name: "f", text }], DEFAULT_SETTINGS).problems, { color: false });
+      },
+    ),
+    { numRuns: RUNS / 2 },
   );
 });
 
