@@ -107,9 +107,54 @@ test("beside a reject at the end of FORWARD", requires("root", "ip", "nft"), asy
   const told = await letPodsThrough(hostPort(), { ...WISH, adapt: false });
   assert.match(
     told.obstacles[0]?.message ?? "",
-    /may not leave the host: rule \d+ of chain FORWARD of table ip filter drops it .*cannot be read$/,
+    /does not leave the host: rule 3 of chain FORWARD of table ip filter drops it \(iptables'/,
   );
   assert.deepEqual((await letPodsThrough(hostPort(), WISH)).obstacles, []);
+  await reached(pod, WORLD.v4);
+});
+
+test("what iptables knows better than nft lists", requires("root", "ip", "nft"), async (t) => {
+  twoStations(t);
+  iptables("-P", "FORWARD", "DROP");
+  const told = async (): Promise<readonly string[]> =>
+    (await letPodsThrough(hostPort(), { ...WISH, adapt: false })).obstacles.map(({ message }) => message);
+  iptables("-A", "FORWARD", "-m", "conntrack", "--ctstate", "RELATED,ESTABLISHED", "-j", "ACCEPT");
+  assert.match(
+    (await told()).join("\n"),
+    /^what pods send does not leave the host: the policy of chain FORWARD/,
+  );
+  iptables("-A", "FORWARD", "-m", "mark", "--mark", "7", "-j", "ACCEPT");
+  assert.match((await told()).join("\n"), /^what pods send may not leave the host: .*cannot be read$/);
+  iptables("-A", "FORWARD", "-i", "podtap+", "-m", "conntrack", "--ctstate", "NEW", "-j", "ACCEPT");
+  assert.deepEqual(await told(), [], "pods are let out by a rule of somebody's own");
+});
+
+test("beside iptables-legacy, whose tables nft does not list", requires("root", "ip", "nft"), async (t) => {
+  const { pod, world } = twoStations(t);
+  await reached(pod, WORLD.v4);
+  const legacy = (...args: readonly string[]): string =>
+    execFileSync("iptables-legacy", ["-w", ...args], { encoding: "utf8" });
+  t.after(() => {
+    legacy("-F");
+    legacy("-P", "FORWARD", "ACCEPT");
+  });
+  legacy("-P", "FORWARD", "DROP");
+  const before = legacy("-S");
+  assert.equal(reaches(pod, WORLD.v4), false);
+  const told = await letPodsThrough(hostPort(), { ...WISH, adapt: false });
+  assert.match(
+    told.obstacles.map(({ message }) => message).join("\n"),
+    /^what pods send does not leave the host: the policy of chain FORWARD of table ip filter is drop \(iptables-legacy's/,
+  );
+  const { adapted, obstacles } = await letPodsThrough(hostPort(), WISH);
+  assert.deepEqual(obstacles, []);
+  assert.equal(adapted.length, 2, adapted.join("\n"));
+  await reached(pod, WORLD.v4);
+  assert.equal(reaches(world, POD.v4), false);
+  assert.deepEqual(await letPodsThrough(hostPort(), WISH), { adapted: [], obstacles: [] });
+  await withdraw(hostPort(), BRIDGE);
+  assert.equal(legacy("-S"), before);
+  execFileSync("sh", ["-c", told.obstacles[0]?.hint ?? "false"]);
   await reached(pod, WORLD.v4);
 });
 

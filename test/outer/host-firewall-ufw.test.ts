@@ -17,7 +17,7 @@ test("beside a real ufw, reloaded under it", requires("root", "ip", "nft", "ufw"
     void execFileSync("ufw", args, { stdio: "ignore" });
   const policy = (family: string): RegExp =>
     new RegExp(
-      `^what pods send may not leave the host: the policy of chain FORWARD of table ${family} filter is drop .*ufw`,
+      `^what pods send does not leave the host: the policy of chain FORWARD of table ${family} filter is drop .*ufw`,
     );
   await standBeside(t, {
     start: () => ufw("--force", "enable"),

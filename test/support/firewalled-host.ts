@@ -4,6 +4,7 @@
  */
 import { execFileSync, spawn, spawnSync } from "node:child_process";
 import type { TestContext } from "node:test";
+import { legacyTables } from "../../src/apps/node/firewall-port.ts";
 import type { FirewallPort } from "../../src/cluster/local/cni/host-firewall.ts";
 import { eventually, type TestPod, testPod } from "./netns.ts";
 
@@ -25,10 +26,11 @@ export function hostPort(): CountedPort {
   return {
     ran,
     ruleset: async () => JSON.parse(execFileSync("nft", ["-j", "list", "ruleset"], { encoding: "utf8" })),
+    legacy: () => legacyTables("/proc/net"),
     run: async (program, args) => {
       ran.push([program, ...args].join(" "));
-      const { status, stderr } = spawnSync(program, args, { encoding: "utf8" });
-      return { code: status ?? -1, said: stderr ?? "" };
+      const { status, stdout, stderr } = spawnSync(program, args, { encoding: "utf8" });
+      return { code: status ?? -1, printed: stdout ?? "", said: stderr ?? "" };
     },
     zoneNote: {
       get: () => ours,

@@ -1,6 +1,27 @@
 /** Whose the rules in a listing of the host's ruleset are, which of them are podtap's, and what a person would type. */
 import type { Killer } from "../../../nft/foreign-verdict.ts";
 
+/** A table of iptables: nftables' own, or one that only iptables-legacy knows, by the name it has in our listing. */
+export interface FilterTable {
+  readonly family: "ip" | "ip6";
+  readonly table: "filter" | "filter-legacy";
+}
+
+export const FILTER_TABLES: readonly FilterTable[] = (["ip", "ip6"] as const).flatMap((family) =>
+  (["filter", "filter-legacy"] as const).map((table) => ({ family, table })),
+);
+
+export function programOf({ family, table }: FilterTable): string {
+  return `${family === "ip" ? "iptables" : "ip6tables"}${table === "filter" ? "" : "-legacy"}`;
+}
+
+export function isSameTable(
+  one: FilterTable,
+  other: { readonly family: string; readonly table: string },
+): boolean {
+  return one.family === other.family && one.table === other.table;
+}
+
 interface Entry {
   readonly chain?: { readonly family: string; readonly table: string; readonly name: string };
   readonly rule?: {
@@ -12,19 +33,29 @@ interface Entry {
 }
 
 /** iptables-nft keeps its rules under the names that iptables has. */
-export function isIptables({ family, table, chain }: Killer): boolean {
-  return (family === "ip" || family === "ip6") && table === FILTER && chain === "FORWARD";
+export function filterTableOf(killer: Killer): FilterTable | undefined {
+  return killer.chain === "FORWARD" ? FILTER_TABLES.find((one) => isSameTable(one, killer)) : undefined;
 }
 
 export function isFirewalld({ table }: Killer): boolean {
   return table === "firewalld";
 }
 
-/** Has iptables' filter table this chain? */
-export function hasChain(listing: unknown, family: string, name: string): boolean {
+export function hasChain(listing: unknown, table: FilterTable, name: string): boolean {
   return entriesOf(listing).some(
-    ({ chain }) => chain?.family === family && chain.table === FILTER && chain.name === name,
+    ({ chain }) => chain !== undefined && isSameTable(table, chain) && chain.name === name,
   );
+}
+
+export function rulesOf(listing: unknown, table: FilterTable): readonly unknown[] {
+  return entriesOf(listing).filter(({ rule }) => rule !== undefined && isSameTable(table, rule));
+}
+
+export function withoutTable(listing: unknown, table: FilterTable): readonly unknown[] {
+  return entriesOf(listing).filter(({ rule, chain }) => {
+    const place = rule ?? chain;
+    return place === undefined || !isSameTable(table, place);
+  });
 }
 
 /**
@@ -33,13 +64,14 @@ export function hasChain(listing: unknown, family: string, name: string): boolea
  */
 export function markedRules(
   listing: unknown,
-  place: { readonly family: string; readonly chain: string; readonly key: string; readonly bridge: string },
+  table: FilterTable,
+  place: { readonly chain: string; readonly key: string; readonly bridge: string },
 ): number {
   const named = { match: { op: "==", left: { meta: { key: place.key } }, right: place.bridge } };
   return entriesOf(listing).filter(
     ({ rule }) =>
-      rule?.family === place.family &&
-      rule.table === FILTER &&
+      rule !== undefined &&
+      isSameTable(table, rule) &&
       rule.chain === place.chain &&
       rule.expr.some((statement) => JSON.stringify(statement) === JSON.stringify(named)),
   ).length;
@@ -52,25 +84,24 @@ export function hintFor(listing: unknown, killer: Killer, bridge: string): strin
     const add = `--zone=trusted --add-interface=${bridge}`;
     return `firewall-cmd ${add}; firewall-cmd --permanent ${add}`;
   }
-  if (!isIptables(killer)) {
+  const filter = filterTableOf(killer);
+  if (filter === undefined) {
     return (
       `nft insert rule ${family} ${table} ${chain} iifname "${bridge}" accept; ` +
       `nft insert rule ${family} ${table} ${chain} oifname "${bridge}" ct state established,related accept`
     );
   }
-  const docker = hasChain(listing, family, "DOCKER-USER");
-  if (!docker && hasChain(listing, family, family === "ip" ? "ufw-user-forward" : "ufw6-user-forward")) {
+  const docker = hasChain(listing, filter, "DOCKER-USER");
+  if (!docker && hasChain(listing, filter, family === "ip" ? "ufw-user-forward" : "ufw6-user-forward")) {
     return `ufw route allow in on ${bridge}`;
   }
-  const insert = `${family === "ip" ? "iptables" : "ip6tables"} -I ${docker ? "DOCKER-USER" : chain}`;
+  const insert = `${programOf(filter)} -I ${docker ? "DOCKER-USER" : chain}`;
   return (
     `${insert} -i ${bridge} -j ACCEPT; ` +
     `${insert} -o ${bridge} -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT`
   );
 }
 
-const FILTER = "filter";
-
-function entriesOf(listing: unknown): readonly Entry[] {
+export function entriesOf(listing: unknown): readonly Entry[] {
   return (listing as { readonly nftables?: readonly Entry[] }).nftables ?? [];
 }

@@ -12,15 +12,38 @@
 import { messageOf } from "../../../base/errors.ts";
 import { foreignDrops, type Killer } from "../../../nft/foreign-verdict.ts";
 import type { ProbePacket } from "../../../nft/foreign-verdict-rule.ts";
-import { hasChain, hintFor, isFirewalld, isIptables, markedRules } from "./host-firewall-rules.ts";
+import { type ListedEntry, listIptables } from "../../../nft/iptables-rules.ts";
+import {
+  entriesOf,
+  FILTER_TABLES,
+  type FilterTable,
+  filterTableOf,
+  hasChain,
+  hintFor,
+  isFirewalld,
+  isSameTable,
+  markedRules,
+  programOf,
+  rulesOf,
+  withoutTable,
+} from "./host-firewall-rules.ts";
 
 export interface FirewallPort {
   /** Parsed JSON of `list ruleset` of the host's namespace. */
   ruleset(): Promise<unknown>;
+  /** IP versions for which there is a filter table of iptables-legacy, of which nftables knows nothing. */
+  legacy(): readonly ("ip" | "ip6")[];
   /** Runs a program to its end; code -1 where there is none. */
-  run(program: string, args: readonly string[]): Promise<{ readonly code: number; readonly said: string }>;
+  run(program: string, args: readonly string[]): Promise<Outcome>;
   /** Is the bridge in a zone of firewalld because podtap put it there? A zone has no place for a mark. Kept on disk. */
   readonly zoneNote: { get(): boolean; set(ours: boolean): void };
+}
+
+export interface Outcome {
+  readonly code: number;
+  readonly printed: string;
+  /** On standard error. */
+  readonly said: string;
 }
 
 export interface FirewallState {
@@ -38,7 +61,6 @@ export interface Obstacle {
 /** Names of tables that are podtap's own. */
 const OWN = "podtap";
 const MARK = ["-m", "comment", "--comment", "podtap"];
-const IPTABLES = { ip: "iptables", ip6: "ip6tables" } as const;
 const FAMILIES = ["ip", "ip6"] as const;
 /** Seconds to wait for xtables' lock, which Docker may hold. */
 const WAIT = ["-w", "5"];
@@ -62,9 +84,10 @@ export async function letPodsThrough(
   if (!adapt) return { adapted: [], obstacles: obstaclesOf(before, bridge) };
   const adapted: string[] = [];
   const refused: Obstacle[] = [];
-  for (const family of FAMILIES) {
-    if (!killedByIptables(before, family)) continue;
-    const { added, refusal } = await allowByIptables(port, before.listing, family, bridge);
+  for (const table of FILTER_TABLES) {
+    const drops = before.killers.some((killer) => killer.chain === "FORWARD" && isSameTable(table, killer));
+    if (!drops) continue;
+    const { added, refusal } = await allowByIptables(port, before.listing, table, bridge);
     adapted.push(...added);
     if (refusal !== undefined) refused.push(refusal);
   }
@@ -78,12 +101,12 @@ export async function letPodsThrough(
  * nothing.
  */
 export async function withdraw(port: FirewallPort, bridge: string): Promise<void> {
-  const listing = await port.ruleset();
-  for (const family of FAMILIES) {
+  const listing = { nftables: [...entriesOf(await port.ruleset()), ...(await listLegacy(port))] };
+  for (const table of FILTER_TABLES) {
     for (const chain of ["DOCKER-USER", "FORWARD"]) {
-      for (const [direction, rule] of Object.entries(rulesFor(bridge))) {
-        const times = markedRules(listing, { family, chain, key: direction, bridge });
-        await deleteRules(port, IPTABLES[family], chain, rule, times);
+      for (const [key, rule] of Object.entries(rulesFor(bridge))) {
+        const times = markedRules(listing, table, { chain, key, bridge });
+        await deleteRules(port, programOf(table), chain, rule, times);
       }
     }
   }
@@ -100,12 +123,36 @@ interface Sight {
   readonly killers: readonly Killer[];
 }
 
+async function look(port: FirewallPort, bridge: string, uplink: string): Promise<Sight> {
+  const listing = { nftables: [...entriesOf(await port.ruleset()), ...(await listLegacy(port))] };
+  const sight = judge(listing, bridge, uplink);
+  let exact: readonly unknown[] = listing.nftables;
+  for (const table of FILTER_TABLES) {
+    const unsure = sight.killers.some((killer) => !killer.certain && isSameTable(table, killer));
+    if (!unsure || table.table !== "filter") continue;
+    const words = await listByIptables(port, table);
+    // Another number of rules: this iptables is not the one that made them.
+    const same = rulesOf({ nftables: words }, table).length === rulesOf(listing, table).length;
+    if (same) exact = [...withoutTable({ nftables: exact }, table), ...words];
+  }
+  return exact === listing.nftables ? sight : judge({ nftables: exact }, bridge, uplink);
+}
+
+async function listLegacy(port: FirewallPort): Promise<readonly unknown[]> {
+  const tables = port.legacy().map((family) => ({ family, table: "filter-legacy" }) as const);
+  return (await Promise.all(tables.map((table) => listByIptables(port, table)))).flat();
+}
+
+async function listByIptables(port: FirewallPort, table: FilterTable): Promise<readonly ListedEntry[]> {
+  const { code, printed } = await port.run(programOf(table), [...WAIT, "-S"]);
+  return code === 0 ? listIptables(printed, table.family, table.table) : [];
+}
+
 /**
  * What would be dropped: pods' first packets outwards, and the answers. Of answers only what is certain, for most
- * rulesets let them in by a match of conntrack, which cannot be read.
+ * rulesets let them in by a match of conntrack, which nft does not list.
  */
-async function look(port: FirewallPort, bridge: string, uplink: string): Promise<Sight> {
-  const listing = await port.ruleset();
+function judge(listing: unknown, bridge: string, uplink: string): Sight {
   const found = FAMILIES.flatMap((family) => {
     const first: ProbePacket = { family, iifname: bridge, oifname: uplink, established: false };
     const answer: ProbePacket = { family, iifname: uplink, oifname: bridge, established: true };
@@ -144,12 +191,12 @@ function rulesFor(bridge: string): Readonly<Record<"iifname" | "oifname", readon
 async function allowByIptables(
   port: FirewallPort,
   listing: unknown,
-  family: "ip" | "ip6",
+  table: FilterTable,
   bridge: string,
 ): Promise<{ readonly added: readonly string[]; readonly refusal?: Obstacle }> {
-  const program = IPTABLES[family];
+  const program = programOf(table);
   // Docker keeps this chain for its users' rules and never empties it.
-  const chain = hasChain(listing, family, "DOCKER-USER") ? "DOCKER-USER" : "FORWARD";
+  const chain = hasChain(listing, table, "DOCKER-USER") ? "DOCKER-USER" : "FORWARD";
   const added: string[] = [];
   for (const rule of Object.values(rulesFor(bridge))) {
     if ((await port.run(program, [...WAIT, "-C", chain, ...rule])).code === 0) continue;
@@ -186,7 +233,8 @@ async function deleteRules(
 
 function obstaclesOf({ listing, killers }: Sight, bridge: string): readonly Obstacle[] {
   return killers.map((killer) => {
-    const { family, table, chain, rule, certain } = killer;
+    const { family, chain, rule, certain } = killer;
+    const table = filterTableOf(killer) === undefined ? killer.table : "filter";
     const what =
       rule === undefined
         ? `the policy of chain ${chain} of table ${family} ${table} is drop`
@@ -201,11 +249,10 @@ function obstaclesOf({ listing, killers }: Sight, bridge: string): readonly Obst
 
 function ownerOf(killer: Killer): string {
   if (isFirewalld(killer)) return " (firewalld's)";
-  return isIptables(killer) ? " (iptables', so Docker's or ufw's)" : "";
-}
-
-function killedByIptables({ killers }: Sight, family: "ip" | "ip6"): boolean {
-  return killers.some((killer) => isIptables(killer) && killer.family === family);
+  const filter = filterTableOf(killer);
+  if (filter === undefined) return "";
+  const whose = filter.table === "filter" ? "iptables'" : "iptables-legacy's";
+  return ` (${whose}, so Docker's or ufw's)`;
 }
 
 /** For the log of a daemon that must go on: a firewall that cannot be read is no reason to stop. */
