@@ -230,6 +230,24 @@ describe("kubectl", requires("root", "ip", "nft", "libvirt", "cni", "kubectl"), 
     );
   });
 
+  test("explain knows the fields that manifests may have", async (t) => {
+    if ((await minor()) < 27) return t.diagnostic("this kubectl explains by another document");
+    const domain = await kubectl("explain", "vm.spec.template.spec.domain");
+    assert.match(domain, /^KIND: +VirtualMachine$/m);
+    assert.match(domain, /^ *memory\t<Memory>$/m);
+    assert.match(domain, /^ *devices\t<Devices> -required-$/m);
+    const nic = await kubectl("explain", "vmi.spec.domain.devices.interfaces");
+    assert.match(nic, /^ *masquerade\t<[^>]*>$/m);
+    assert.match(nic, /^ *ports\t<\[\]Port>$/m);
+    assert.match(await kubectl("explain", "svc", "--recursive"), /^ *targetPort\t/m);
+    assert.match(await refused("explain", "vm.spec.nonsense"), /field "nonsense" does not exist/);
+  });
+
+  async function minor(): Promise<number> {
+    const { clientVersion } = JSON.parse(await kubectl("version", "--client", "-o", "json"));
+    return Number.parseInt(clientVersion.minor, 10);
+  }
+
   test("delete removes what the files name, and replace puts it back", async () => {
     await kubectl("replace", "-f", file);
     const gone = await kubectl("delete", "-f", file);

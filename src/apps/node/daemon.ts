@@ -4,6 +4,7 @@ import { mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { hostname } from "node:os";
 import { join } from "node:path";
 import { effectiveVmiSpec } from "../../api/defaults.ts";
+import { fieldTable } from "../../api/field-table.ts";
 import type { Pod, Service, Vmi } from "../../api/types.ts";
 import { registry } from "../../bindings/index.ts";
 import { type ControllerEnvironment, runController } from "../../cluster/controllers/controller.ts";
@@ -137,6 +138,7 @@ export async function startDaemon({
     version: VERSION,
     peerCredentials,
     access: { uids: config.allowedUids, gids: config.allowedGids },
+    fields: fieldTable(settings.known),
     routes: nodeRoutes({
       cluster,
       ground,

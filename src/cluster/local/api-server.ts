@@ -10,6 +10,7 @@ import { chmodSync, rmSync } from "node:fs";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
+import type { FieldTable } from "../../api/field-table.ts";
 import type { Clock } from "../../base/clock.ts";
 import { messageOf, PodtapError } from "../../base/errors.ts";
 import { ApiError, unknownResource } from "../api-error.ts";
@@ -32,6 +33,8 @@ export interface ApiServerOptions {
   peerCredentials(fd: number): PeerCredentials;
   readonly access?: AccessPolicy;
   readonly routes?: readonly ApiRoute[];
+  /** What kinds have, for `kubectl explain`. */
+  readonly fields?: FieldTable;
   /** Why the daemon is not ready yet, for /readyz; undefined: it is. */
   notReady?(): string | undefined;
   /** Told of answers with status 500 and of streams that broke. */
@@ -219,7 +222,7 @@ class Api implements ApiServer {
       answerBody(response, 200, aggregated, AGGREGATED);
       return;
     }
-    const body = discover(path, this.#options.version);
+    const body = discover(path, this.#options.version, this.#options.fields);
     if (body === undefined) throw unknownResource();
     answerBody(response, 200, body);
   }

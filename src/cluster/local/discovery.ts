@@ -1,10 +1,9 @@
 /**
- * What clients ask before they ask for anything: which groups, versions and resources there are. Enough of
- * OpenAPI comes with it for `kubectl apply` to see that the server validates fields itself; without that it
- * would ask for the whole schema of Kubernetes as protobuf.
+ * What clients ask before they ask for anything: which groups, versions and resources there are.
  */
-import { pathTemplate } from "./openapi-v2.ts";
-import { apiVersionOf, RESOURCES, type ResourceInfo } from "./resources.ts";
+import type { FieldTable } from "../../api/field-table.ts";
+import { openApiV3 } from "./openapi-v3.ts";
+import { RESOURCES, type ResourceInfo } from "./resources.ts";
 
 const VERBS = ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"];
 const STATUS_VERBS = ["get", "patch", "update"];
@@ -12,13 +11,13 @@ const STATUS_VERBS = ["get", "patch", "update"];
 const KUBERNETES_MINOR = "34";
 
 /** The body for a discovery path; undefined when it is none. */
-export function discover(path: string, version: string): object | undefined {
+export function discover(path: string, version: string, fields?: FieldTable): object | undefined {
   const parts = path.split("/").slice(1);
   const [root, group = "", groupVersion = ""] = parts;
   if (path === "/api") return { kind: "APIVersions", versions: ["v1"], serverAddressByClientCIDRs: [] };
   if (path === "/apis") return { kind: "APIGroupList", apiVersion: "v1", groups: namedGroups().map(groupOf) };
   if (path === "/version") return versionInfo(version);
-  if (root === "openapi" && group === "v3") return openApi(parts.slice(2));
+  if (root === "openapi" && group === "v3") return openApiV3(parts.slice(2), fields);
   if (root === "api" && parts.length === 2) return resourceList("", group);
   if (root !== "apis" || !namedGroups().includes(group)) return undefined;
   if (parts.length === 2) return { kind: "APIGroup", apiVersion: "v1", ...groupOf(group) };
@@ -117,38 +116,5 @@ function versionInfo(version: string): object {
     goVersion: "none",
     compiler: "node",
     platform: `linux/${process.arch === "x64" ? "amd64" : process.arch}`,
-  };
-}
-
-function openApi(parts: readonly string[]): object | undefined {
-  const documents = new Map(
-    RESOURCES.map((it) => [it.group === "" ? `api/${it.version}` : `apis/${apiVersionOf(it)}`, it] as const),
-  );
-  if (parts.length === 0) {
-    const paths = [...documents.keys()].map((path) => [path, { serverRelativeURL: `/openapi/v3/${path}` }]);
-    return { paths: Object.fromEntries(paths) };
-  }
-  const sample = documents.get(parts.join("/"));
-  if (sample === undefined) return undefined;
-  const paths = inGroup(sample.group, sample.version).map((it) => [
-    pathTemplate(it),
-    { patch: patchOperation(it) },
-  ]);
-  return {
-    openapi: "3.0.0",
-    info: { title: "podtap", version: "1" },
-    paths: Object.fromEntries(paths),
-    components: { schemas: {} },
-  };
-}
-
-function patchOperation({ group, version, kind }: ResourceInfo): object {
-  const query = { in: "query", schema: { type: "string", uniqueItems: true } };
-  return {
-    description: `partially update the specified ${kind}`,
-    parameters: ["dryRun", "fieldManager", "fieldValidation"].map((name) => ({ name, ...query })),
-    responses: { 200: { description: "OK" } },
-    "x-kubernetes-action": "patch",
-    "x-kubernetes-group-version-kind": { group, version, kind },
   };
 }
