@@ -74,7 +74,7 @@ export interface FirewallWish {
   readonly adapt: boolean;
 }
 
-/** Idempotent; where nothing is in the way, no program is run. */
+/** Idempotent; where nothing is in the way, no program is run but iptables-legacy, to list tables of its own. */
 export async function letPodsThrough(
   port: FirewallPort,
   { bridge, uplink, adapt }: FirewallWish,
