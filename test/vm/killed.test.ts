@@ -139,6 +139,18 @@ test("up that is interrupted or killed leaves the VM to the daemon", NEEDS, asyn
   }
 });
 
+test("up is interrupted while it waits for another daemon", NEEDS, async () => {
+  const command = begin("up", victim);
+  await eventually("the VM is there", () => vmiNamed("victim"), LONG_MS);
+  await killHard(daemonPid() ?? assert.fail("no daemon"));
+  await eventually("it waits", () => command.heard.err.includes("waiting for the next"), LONG_MS);
+  command.process.kill("SIGINT");
+  const { code, err } = await command.ended;
+  assert.equal(code, 130, err);
+  assert.match(err, /left as made: virtualmachineinstance\S*\/victim/);
+  await downWithoutTrace();
+});
+
 test("commands race for a daemon, with one that leaves and among each other", NEEDS, async () => {
   await podtap("get", "vmi");
   for (let again = 0; again < 3; again++) {
