@@ -118,7 +118,7 @@ function findPlugin(host: PluginHost, plugin: string): string {
   throw new PodtapError({
     code: "PT-CNI-2",
     message: `there is no CNI plugin ${JSON.stringify(plugin)} in ${host.pluginDirs.join(", ")}`,
-    hint: isClusters(plugin)
+    hint: OF_CLUSTERS.test(plugin)
       ? `${plugin} is the network of a cluster; on one machine the NetworkAttachmentDefinition takes "type": "bridge"`
       : "install containernetworking-plugins, or name the folder of your plugins in CNI_PATH",
     retry: "on-change",
@@ -126,11 +126,7 @@ function findPlugin(host: PluginHost, plugin: string): string {
 }
 
 /** Plugins that a controller of a cluster stands behind: alone they would do nothing here. */
-const CLUSTERS = ["ovn-k8s-cni-overlay", "kube-ovn", "ovs", "calico", "cilium-cni", "sriov", "ib-sriov"];
-
-function isClusters(plugin: string): boolean {
-  return CLUSTERS.includes(plugin);
-}
+const OF_CLUSTERS = /^(?:ovn-k8s-cni-overlay|kube-ovn|ovs|calico|cilium-cni|(?:ib-)?sriov)$/;
 
 function isProgram(path: string): boolean {
   try {

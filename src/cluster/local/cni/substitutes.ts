@@ -28,12 +28,12 @@ export const RESOURCE_ANNOTATION = "k8s.v1.cni.cncf.io/resourceName";
 const MACVTAP_RESOURCE = "macvtap.network.kubevirt.io/";
 
 /** OpenShift ships these plugins under names of its own, unchanged otherwise. */
-const RENAMED: Readonly<Record<string, string>> = { "cnv-bridge": "bridge", "cnv-tuning": "tuning" };
+const RENAMED = /^cnv-(bridge|tuning)$/;
 
 const SUBSTITUTES: readonly Substitute[] = [
   {
-    applies: ({ type }) => Object.hasOwn(RENAMED, type),
-    replace: (plugin) => ({ ...plugin, type: RENAMED[plugin.type] ?? plugin.type }),
+    applies: ({ type }) => RENAMED.test(type),
+    replace: (plugin) => ({ ...plugin, type: plugin.type.replace(RENAMED, "$1") }),
     note: () => undefined,
   },
   {
