@@ -6,6 +6,7 @@ import { PRIMARY_POD_INTERFACE, secondaryPodInterface } from "../../base/names.t
 import { registry } from "../../bindings/index.ts";
 import { type AttachedNetwork, attachNetworks } from "../../cluster/local/cni/attach-networks.ts";
 import { createCni } from "../../cluster/local/cni/cni.ts";
+import { namesMac } from "../../cluster/local/cni/conflist.ts";
 import { DEFAULT_PLUGIN_DIRS, DEFAULT_TIMEOUT_MS } from "../../cluster/local/cni/exec-plugin.ts";
 import type { FirewallState } from "../../cluster/local/cni/host-firewall.ts";
 import { networkAttachment } from "../../cluster/local/cni/network-attachment.ts";
@@ -62,7 +63,9 @@ export function podNetworks({ paths, config, host, cluster }: PodNetworkOptions)
         const requested = await requestedNetworks(annotations, pod.namespace, sources);
         const { namespace, name } = pod;
         const place = { containerId: pod.id, netnsPath: podFolders(paths, pod.id).netns };
-        const wished = requested.map((one) => ({ ...macWish(vmi, one.ifName), ...one }));
+        const wished = requested.map((one) =>
+          namesMac(one.network) ? one : { ...macWish(vmi, one.ifName), ...one },
+        );
         const attached = await attachNetworks(cni, { ...place, pod: { namespace, name } }, wished);
         return attached.map((one) =>
           one.status.default ? { ...one, notes: [...one.notes, ...firewallNotes(firewall)] } : one,

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { parseMac } from "../../../base/mac.ts";
 import { type Attachment, checkAttachment, cniArgs, passesResult, pluginConfig } from "./attachment.ts";
-import { type CniNetwork, parseCniNetwork } from "./conflist.ts";
+import { type CniNetwork, namesMac, parseCniNetwork } from "./conflist.ts";
 import { pluginError } from "./plugin-error.ts";
 import { parseCniResult, podAddresses } from "./result.ts";
 
@@ -33,6 +33,13 @@ test("a list of plugins and a single plugin are both networks", () => {
     ["bridge", "tuning"],
   );
   assert.equal(parseCniNetwork('{"name":"unsaid","type":"ptp"}', "x").cniVersion, "0.4.0");
+});
+
+test("a network may say itself which MAC its pods have", () => {
+  const named = (plugins: string): boolean =>
+    namesMac(parseCniNetwork(`{"name":"n","plugins":[${plugins}]}`, "x"));
+  assert.equal(named('{"type":"bridge"},{"type":"tuning","mac":"c2:b0:57:49:47:f1"}'), true);
+  assert.equal(named('{"type":"macvlan","mac":""},{"type":"tuning","capabilities":{"mac":true}}'), false);
 });
 
 test("a configuration that cannot be run is refused with its source", () => {

@@ -46,6 +46,11 @@ export function parseCniNetwork(text: string, source: string, fallbackName?: str
   return { cniVersion, name, ...(disableCheck && { disableCheck }), plugins: [first, ...rest] };
 }
 
+/** Does the network say itself which MAC the pod's link has? As `tuning`, `macvlan` and `bridge` can. */
+export function namesMac({ plugins }: CniNetwork): boolean {
+  return plugins.some((plugin) => typeof plugin["mac"] === "string" && plugin["mac"] !== "");
+}
+
 export function isCniName(name: unknown): name is string {
   return typeof name === "string" && name.length <= 253 && NAME.test(name);
 }
