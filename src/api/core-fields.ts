@@ -8,6 +8,16 @@ export const CORE_FIELDS: Readonly<Record<string, string>> = {
   VirtualMachine: "apiVersion!:string kind!:string metadata!:ObjectMeta spec!:VirtualMachineSpec status:any",
   VirtualMachineInstance:
     "apiVersion!:string kind!:string metadata!:ObjectMeta spec!:VirtualMachineInstanceSpec status:any",
+  VirtualMachineInstanceReplicaSet:
+    "apiVersion!:string kind!:string metadata!:ObjectMeta spec!:VirtualMachineInstanceReplicaSetSpec status:any",
+  VirtualMachineInstanceReplicaSetSpec:
+    "replicas:int paused:bool selector:any template!:VirtualMachineInstanceTemplateSpec",
+  VirtualMachinePool:
+    "apiVersion!:string kind!:string metadata!:ObjectMeta spec!:VirtualMachinePoolSpec status:any",
+  VirtualMachinePoolSpec:
+    "replicas:int paused:bool selector:any maxUnavailable:any nameGeneration:any scaleInStrategy:any " +
+    "updateStrategy:any autohealing:any virtualMachineTemplate!:VirtualMachineTemplateSpec",
+  VirtualMachineTemplateSpec: "metadata:ObjectMeta spec!:VirtualMachineSpec",
   Service: "apiVersion!:string kind!:string metadata!:ObjectMeta spec!:ServiceSpec status:any",
   Secret:
     "apiVersion!:string kind!:string metadata!:ObjectMeta type:string data:{}text stringData:{}text immutable:bool",

@@ -87,8 +87,17 @@ const KUBEVIRT_KINDS = [
 /** A group that is nearly one of these is a typing mistake. */
 const OWN_GROUPS = ["kubevirt.io", "k8s.cni.cncf.io", "instancetype.kubevirt.io"];
 
-/** Kinds that stand for several VMs. */
-const REPLICATING = ["VirtualMachineInstanceReplicaSet", "VirtualMachinePool"];
+/** Kinds that stand for several objects of another (replicas.ts). */
+export const REPLICATING: ReadonlyMap<string, string> = new Map([
+  ["VirtualMachineInstanceReplicaSet", "VirtualMachineInstance"],
+  ["VirtualMachinePool", "VirtualMachine"],
+]);
+const REPLICATING_VERSIONS = [
+  "kubevirt.io/v1",
+  "kubevirt.io/v1alpha3",
+  "pool.kubevirt.io/v1beta1",
+  "pool.kubevirt.io/v1alpha1",
+];
 
 export type KindVerdict =
   | { readonly acted: true }
@@ -105,6 +114,7 @@ export function judgeKind(apiVersion: string, kind: string): KindVerdict {
   const versions = ACTED.get(kind);
   if (versions?.includes(apiVersion) === true) return { acted: true };
   if (isDefinitionOf(kind, apiVersion)) return { acted: true };
+  if (REPLICATING.has(kind) && REPLICATING_VERSIONS.includes(apiVersion)) return { acted: true };
   const group = apiVersion.includes("/") ? apiVersion.slice(0, apiVersion.indexOf("/")) : "";
   if (isKnownElsewhere(group, kind)) return notActedOn(kind);
   if (versions !== undefined) {
@@ -155,8 +165,6 @@ function notActedOn(kind: string): KindVerdict {
     severity: "warning",
     field: "kind",
     message: `podtap does not act on ${kind}; this object is left out`,
-    hint: REPLICATING.includes(kind)
-      ? "podtap makes no copies: write a VirtualMachine for each of them, with a name of its own."
-      : `podtap acts on ${[...ACTED.keys()].join(", ")}.`,
+    hint: `podtap acts on ${[...ACTED.keys()].join(", ")}.`,
   };
 }

@@ -169,13 +169,13 @@ test("kinds: known, not acted on, unknown, of the wrong version", () => {
     false,
   );
   assert.match(judge("nmstate.io/v1", "NodeNetworkConfigurationPolicy"), /^warning PT-MAN-9 kind/);
-  assert.match(judge("pool.kubevirt.io/v1beta1", "VirtualMachinePool"), /^warning PT-MAN-9 kind/);
+  assert.match(judge("snapshot.kubevirt.io/v1beta1", "VirtualMachineSnapshot"), /^warning PT-MAN-9 kind/);
   assert.match(judge("kubevrt.io/v1", "VirtualMachinePool"), /^error PT-MAN-8 kind/);
   assert.match(
     judge("example.com/v1", "VirtualMachines"),
     /^error PT-MAN-8 kind: Did you mean `VirtualMachine`/,
   );
-  assert.match(judge("kubevirt.io/v1", "VirtualMachineInstanceReplicaSet"), /^warning PT-MAN-9 kind/);
+  assert.match(judge("kubevirt.io/v1", "VirtualMachineInstancePreset"), /^warning PT-MAN-9 kind/);
   assert.match(judge("v1", "Namespace"), /^warning PT-MAN-9/);
   assert.equal(
     judge("kubevirt.io/v1", "VirtualMachin"),

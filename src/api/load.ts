@@ -26,6 +26,8 @@ export interface LoadedObject {
   readonly file: string;
   /** Places whose value was wrong and is left out of `object`. */
   readonly ruined: readonly Path[];
+  /** The same as the one before it, but for the name. */
+  readonly repeated?: boolean;
   /** The place of a path of `object` in the file, or of the nearest parent that is there. */
   locate(path: Path): TextPosition;
 }

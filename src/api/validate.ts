@@ -40,7 +40,8 @@ export function validateManifests(files: readonly ManifestFile[], settings: Sett
   const { objects: loaded, problems } = loadManifests(files, settings.known);
   const { objects, problems: expanding } = withDefinitions(loaded, settings);
   const vmis = objects.flatMap((loaded) => vmiOf(loaded, settings) ?? []);
-  const admission = objects.flatMap((loaded) =>
+  const differing = objects.filter(({ repeated }) => repeated !== true);
+  const admission = differing.flatMap((loaded) =>
     [...objectFindings(loaded, settings), ...serviceFindings(loaded, vmis, settings)].map((finding) =>
       toProblem(finding, labelOf(loaded.object.kind, loaded.object), loaded),
     ),

@@ -1,6 +1,6 @@
 /**
- * VMs with what the other objects of their files say worked in: instancetypes, preferences, what is on a volume. Those
- * objects are done with then; podtap keeps none.
+ * VMs with what the other objects of their files say worked in: instancetypes, preferences, what is on a volume; and
+ * sets of VMs as the VMs they stand for. Those objects are done with then; podtap keeps none.
  */
 import type { Problem } from "../base/problem.ts";
 import { type Filled, fillVolumes } from "./cluster-storage.ts";
@@ -10,6 +10,7 @@ import { isDefinition } from "./kinds.ts";
 import { type LoadedObject, labelOf, toProblem } from "./load.ts";
 import type { KubeObject } from "./object.ts";
 import type { Path } from "./path.ts";
+import { unfoldReplicas } from "./replicas.ts";
 import type { Settings } from "./settings.ts";
 import type { VirtualMachine, Vmi, VmiSpec } from "./types.ts";
 
@@ -26,14 +27,19 @@ export function withDefinitions(loaded: readonly LoadedObject[], settings: Setti
   const say = (one: LoadedObject, found: readonly Finding[]): void => {
     problems.push(...found.map((finding) => toProblem(finding, labelOf(one.object.kind, one.object), one)));
   };
-  const objects = loaded
+  const single = loaded
     .filter((one) => !definitions.includes(one))
-    .map((one) => {
-      const { object, findings, uses } = workedIn(one.object, kubeObjects, settings);
-      for (const definition of uses) used.add(definition);
-      say(one, findings);
-      return { ...one, object };
+    .flatMap((one) => {
+      const unfolded = unfoldReplicas(one);
+      say(one, unfolded?.findings ?? []);
+      return unfolded?.objects ?? [one];
     });
+  const objects = single.map((one) => {
+    const { object, findings, uses } = workedIn(one.object, kubeObjects, settings);
+    for (const definition of uses) used.add(definition);
+    if (one.repeated !== true) say(one, findings);
+    return { ...one, object };
+  });
   for (const one of definitions) {
     if (!used.has(one.object)) say(one, [unusedDefinition(one.object)]);
   }
