@@ -115,6 +115,16 @@ test("a time-out names what was last said, without its escape sequences", async 
   assert.ok(!result.err.includes("\u001b"), "no control characters reach the terminal");
 });
 
+test("a guest without its agent is told from one that does not run", async () => {
+  const result = await cli("up", manifest("silent"), "--wait=agent", "--timeout", "700ms");
+  assert.equal(result.code, 1);
+  assert.match(
+    result.err,
+    /silent did not come up: not up after 0\.7s: it runs, but its guest agent does not answer/,
+  );
+  assert.match(result.err, /hint: does qemu-guest-agent run in the guest\? podtap console silent/);
+});
+
 test("a halted VM is started and the user is told; --no-start leaves it", async () => {
   const halted = await cli("up", manifest("halted", "runStrategy: Halted"), "--no-start");
   assert.equal(halted.code, 0, halted.err);

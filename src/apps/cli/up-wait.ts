@@ -25,6 +25,8 @@ export interface WaitOptions {
   readonly aboutWidth?: number;
 }
 
+const NO_AGENT = "AgentNotConnected";
+
 export async function waitFor(
   context: Context,
   client: ApiClient,
@@ -78,8 +80,10 @@ async function timedOut(
   if (vmi === undefined)
     return { outcome: "failed", reason: "Timeout", message: `${waited}: it was never made` };
   const { reason, message } = whyNot(vmi, { warnings });
-  const agent = vmi.status?.phase === "Running" ? "it runs, but its guest agent does not answer" : message;
-  return { outcome: "failed", reason, message: `${waited}: ${agent}`, vmi };
+  if (vmi.status?.phase !== "Running")
+    return { outcome: "failed", reason, message: `${waited}: ${message}`, vmi };
+  const silent = `${waited}: it runs, but its guest agent does not answer`;
+  return { outcome: "failed", reason: NO_AGENT, message: silent, vmi };
 }
 
 /** What to do about a VM that did not come up, by what was said. */
@@ -95,12 +99,21 @@ export function upError(target: WaitTarget, waited: Waited, program: string): Po
   return new PodtapError({
     code: "PT-CLI-1",
     message: `${target.name} did not come up: ${waited.message} (${waited.reason})`,
-    hint: `${hintFor(waited.reason, `${program} logs${flags} ${target.name}`)}; all of it: ${program} describe${flags} vmi ${target.name}`,
+    hint: `${hintFor(waited, program, `${flags} ${target.name}`)}; all of it: ${program} describe${flags} vmi ${target.name}`,
   });
 }
 
 /** The message usually says what to do itself; this adds the way around and where to read on. */
-function hintFor(reason: string, logs: string): string {
+function hintFor(
+  { reason, message }: { readonly reason: string; readonly message: string },
+  program: string,
+  whom: string,
+): string {
+  const [, demo] = /\bpodtap\.local\/(demo(?:-kernel)?)\b/.exec(message) ?? [];
+  if (demo !== undefined && /image/i.test(reason)) {
+    return `'make guest' in the checkout builds it: --image-override podtap.local/${demo}=oci:$PWD/.cache/guest/oci:${demo}`;
+  }
   if (/image/i.test(reason)) return "another image can stand in: --image-override FROM=TO";
-  return `the launcher's log may say more: ${logs}`;
+  if (reason === NO_AGENT) return `does qemu-guest-agent run in the guest? ${program} console${whom}`;
+  return `the launcher's log may say more: ${program} logs${whom}`;
 }
