@@ -11,7 +11,13 @@ import { closeSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Vmi } from "../../src/api/types.ts";
-import { type PodFiles, podFiles, type WireInput, wirePod } from "../../src/apply/wire-pod.ts";
+import {
+  gatewaysToWaitFor,
+  type PodFiles,
+  podFiles,
+  type WireInput,
+  wirePod,
+} from "../../src/apply/wire-pod.ts";
 import type { Ip } from "../../src/base/ip.ts";
 import { registry } from "../../src/bindings/index.ts";
 import { hostFeatures } from "../../src/linux/features.ts";
@@ -24,7 +30,7 @@ import { type GuestServices, guestServices } from "../../src/vm/guest-services.t
 import type { GuestLease } from "../../src/vm/launch-spec.ts";
 import { HOST } from "./builders.ts";
 import { type NamespaceGuest, startNamespaceGuest } from "./namespace-guest.ts";
-import { type TestPod, testPod } from "./netns.ts";
+import { eventually, type TestPod, testPod } from "./netns.ts";
 import { startUserNetwork, type UserNetwork } from "./user-network.ts";
 
 export type Scope = { after(fn: () => unknown): void };
@@ -33,6 +39,9 @@ export type Stack = "v4" | "v6" | "dual" | "none";
 export const POD = { v4: "10.99.0.2", v6: "fd99::2" } as const;
 export const OTHER = { v4: "10.99.0.3", v6: "fd99::3" } as const;
 export const HOST_IP = { v4: "10.99.0.1", v6: "fd99::1" } as const;
+
+/** As long as the node does; there are gateways that never answer. */
+const GATEWAYS_MS = 2500;
 
 export interface PodOptions {
   /** Default 1500. */
@@ -84,6 +93,12 @@ export async function wiredPod(t: Scope, vmi: Vmi, options: PodOptions = {}): Pr
     queues: options.queues ?? 0,
   };
   const files = podFiles(state);
+  // As the node does: an emulated machine takes its time to answer the first question.
+  await eventually(
+    "the gateways answer",
+    () => gatewaysToWaitFor(kernel, input, files, registry) === 0,
+    GATEWAYS_MS,
+  ).catch(() => undefined);
   const wired = wirePod(kernel, input, files, registry);
   if (!wired.ok) throw new Error(wired.problems.map(({ message }) => message).join("; "));
   const { plan } = wired.value;
