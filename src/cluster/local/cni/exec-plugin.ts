@@ -126,7 +126,7 @@ function findPlugin(host: PluginHost, plugin: string): string {
 }
 
 /** Plugins that a controller of a cluster stands behind: alone they would do nothing here. */
-const OF_CLUSTERS = /^(?:ovn-k8s-cni-overlay|kube-ovn|ovs|calico|cilium-cni|(?:ib-)?sriov)$/;
+const OF_CLUSTERS = /^(?:ovn-k8s-cni-overlay|kube-ovn|ovs|calico|cilium-cni)$/;
 
 function isProgram(path: string): boolean {
   try {
