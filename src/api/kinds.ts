@@ -87,6 +87,12 @@ const KUBEVIRT_KINDS = [
 /** A group that is nearly one of these is a typing mistake. */
 const OWN_GROUPS = ["kubevirt.io", "k8s.cni.cncf.io", "instancetype.kubevirt.io"];
 
+/** Files that others make manifests of. */
+const TO_RENDER: ReadonlyMap<string, string> = new Map([
+  ["Template", "Fill it in first: `oc process -f FILE NAME=… | podtap up -f -`."],
+  ["Kustomization", "Build it first: `kubectl kustomize FOLDER | podtap up -f -`."],
+]);
+
 /** Kinds that stand for several objects of another (replicas.ts). */
 export const REPLICATING: ReadonlyMap<string, string> = new Map([
   ["VirtualMachineInstanceReplicaSet", "VirtualMachineInstance"],
@@ -165,6 +171,6 @@ function notActedOn(kind: string): KindVerdict {
     severity: "warning",
     field: "kind",
     message: `podtap does not act on ${kind}; this object is left out`,
-    hint: `podtap acts on ${[...ACTED.keys()].join(", ")}.`,
+    hint: TO_RENDER.get(kind) ?? `podtap acts on ${[...ACTED.keys()].join(", ")}.`,
   };
 }

@@ -191,6 +191,19 @@ test("kinds: known, not acted on, unknown, of the wrong version", () => {
   assert.match(judge("v1", "constructor"), /^error PT-MAN-8 kind/);
 });
 
+test("what is to be rendered first is told with what renders it", () => {
+  const hints = (text: string): string =>
+    load(text)
+      .map(({ hint }) => hint)
+      .join();
+  assert.match(hints(vmi(...DOMAIN).replace("name: vm", "name: {{ .Values.name }}")), /helm template/);
+  assert.match(hints("apiVersion: template.openshift.io/v1\nkind: Template\nobjects: []\n"), /oc process/);
+  assert.match(
+    hints("apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\n"),
+    /kubectl kustomize/,
+  );
+});
+
 test("what a cluster added to an object is not taken over", () => {
   const dumped = {
     apiVersion: "v1",

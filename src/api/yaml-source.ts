@@ -269,10 +269,14 @@ class Converter {
       // kubectl turns number and boolean keys to text, too.
       return typeof key.value === "string" ? key.value : (key.source ?? String(key.value));
     }
+    // `{{ .Values.name }}`, as YAML reads it.
+    const template = isMap(key) && pair.value === null;
     this.#report(key ?? pair.value, {
       code: "PT-MAN-5",
       message: "a key is empty, a list or a map; JSON knows only text as keys",
-      hint: "Write `name: value`; quote a name that has special characters.",
+      hint: template
+        ? "A file with {{ }} is a template: render it first, as by `helm template DIR | podtap up -f -`."
+        : "Write `name: value`; quote a name that has special characters.",
     });
     return undefined;
   }
