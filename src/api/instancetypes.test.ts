@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { DEFAULT_SETTINGS } from "../bindings/settings.ts";
 import type { VirtualMachine, VmiSpec } from "./types.ts";
-import { validateManifests } from "./validate.ts";
+import { admitObject, validateManifests } from "./validate.ts";
 
 const vm = (spec: string, domain = "devices: {disks: [{name: d}, {name: c, cdrom: {}}]}"): string => `
 apiVersion: kubevirt.io/v1
@@ -201,4 +201,20 @@ test("objects without metadata are errors, and nothing breaks by them", () => {
   const text = [...definitions, claim, machine, bare(machine)].join("---\n");
   const { problems } = validateManifests([{ name: "f.yaml", text }], DEFAULT_SETTINGS);
   assert.ok(problems.filter(({ code, field }) => code === "PT-MAN-12" && field === "metadata").length >= 4);
+});
+
+test("an API server, which has no files, knows KubeVirt's own, too", () => {
+  const object = {
+    apiVersion: "kubevirt.io/v1",
+    kind: "VirtualMachine",
+    metadata: { name: "web" },
+    spec: {
+      runStrategy: "Always",
+      instancetype: { name: "u1.micro" },
+      template: { spec: { domain: { devices: {} } } },
+    },
+  };
+  const { object: admitted, problems } = admitObject(object, DEFAULT_SETTINGS);
+  assert.deepEqual(problems, []);
+  assert.deepEqual((admitted as VirtualMachine).spec.template.spec.domain.memory, { guest: "1Gi" });
 });

@@ -67,7 +67,7 @@ export function unknownDefinitions({ spec }: VirtualMachine): readonly Finding[]
     const message =
       matcher.name === undefined
         ? `podtap infers no ${which} from a volume; the VM is made as its template says`
-        : `${which} ${matcher.name} is in none of the files; the VM is made as its template says`;
+        : `${which} ${matcher.name} is not known here; the VM is made as its template says`;
     const hint =
       which === "instancetype"
         ? "Give the file with it, too, or write domain.memory.guest and domain.cpu in its place."

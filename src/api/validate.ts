@@ -28,7 +28,7 @@ import { NIC_RULES, OTHER_RULES, STORAGE_RULES } from "./rules/spec-rules.ts";
 import { runStrategy, templateIsGiven } from "./rules/vm.ts";
 import type { Settings } from "./settings.ts";
 import type { Service, VirtualMachine, Vmi } from "./types.ts";
-import { withDefinitions } from "./with-definitions.ts";
+import { withDefinitions, workedIn } from "./with-definitions.ts";
 
 export interface Validated {
   /** In the order of the files; those with errors are there, too, as far as they could be read. */
@@ -60,9 +60,14 @@ export function admitObject(
   settings: Settings,
 ): { readonly object?: KubeObject; readonly problems: readonly Problem[] } {
   const { object: shaped, findings, ruined, label } = checkObject(object, settings.known);
-  const admission = shaped === undefined ? [] : objectFindings({ object: shaped, ruined }, settings);
-  const problems = [...findings, ...admission].map((finding) => toProblem(finding, label));
-  return shaped === undefined ? { problems } : { object: shaped, problems };
+  if (shaped === undefined) return { problems: findings.map((finding) => toProblem(finding, label)) };
+  // Of instancetypes there are none but KubeVirt's own here.
+  const { object: whole, findings: sized } = workedIn(shaped, [], settings);
+  const admission = objectFindings({ object: whole, ruined }, settings);
+  return {
+    object: whole,
+    problems: [...findings, ...sized, ...admission].map((finding) => toProblem(finding, label)),
+  };
 }
 
 export function hasErrors(problems: readonly Problem[]): boolean {

@@ -52,7 +52,8 @@ interface One {
   readonly uses: readonly KubeObject[];
 }
 
-function workedIn(object: KubeObject, definitions: readonly KubeObject[], settings: Settings): One {
+/** One object with what `definitions` say of it, and KubeVirt's own instancetypes. */
+export function workedIn(object: KubeObject, definitions: readonly KubeObject[], settings: Settings): One {
   if (object.kind === "VirtualMachine") return vmWorkedIn(object as VirtualMachine, definitions, settings);
   const vmi = object as Vmi;
   if (vmi.kind !== "VirtualMachineInstance" || vmi.spec?.volumes === undefined) {
