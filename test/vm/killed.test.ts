@@ -159,10 +159,27 @@ test("commands race for a daemon, with one that leaves and among each other", NE
     await Promise.all(several);
     await eventually("all daemons but one have left", () => daemonPids().length === 1);
   }
+  await downWithoutTrace();
+});
+
+test("podtap node takes over from a daemon that a command started, and from no other", NEEDS, async (t) => {
+  await podtap("up", victim);
+  const uid = await uidOf("victim");
+  const started = daemonPid();
+  const kept = begin("node");
+  t.after(() => kept.process.kill("SIGKILL"));
+  await eventually("it has taken over", () => daemonPid() === kept.process.pid, LONG_MS);
+  assert.notEqual(started, kept.process.pid);
+  await eventually("it answers", async () => (await uidOf("victim")) === uid, LONG_MS);
+  await phaseOf("victim", "Running");
   const second = await begin("node").ended;
   assert.equal(second.code, 3);
   assert.match(second.err, /a podtap daemon already runs/);
-  await downWithoutTrace();
+  await podtap("down", "--all");
+  assert.equal(daemonPid(), kept.process.pid, "who keeps one is asked to end it");
+  kept.process.kill("SIGTERM");
+  assert.equal((await kept.ended).code, 0);
+  assert.deepEqual(traces(), clean);
 });
 
 test(

@@ -31,7 +31,10 @@ export function declareMachine(program: Command, run: Run): void {
       .action((options: NodeOptions) =>
         run(async (context) => (await import("./node.ts")).runNode(context, options)),
       ),
-    { does: "Watch what the daemon does; Ctrl-C ends it, VMs keep running", command: "node" },
+    {
+      does: "Watch what the daemon does, in the place of one that a command started; Ctrl-C ends it, VMs keep running",
+      command: "node",
+    },
   );
   examples(
     program

@@ -146,8 +146,8 @@ export async function startDaemon({
       effective,
       info: async () => info(config, ground, await accelerator(), await machine.features()),
       gc: clean,
-      shutdown: async (ifIdle) => {
-        if (ifIdle && !idleExit) return false;
+      shutdown: async ({ ifIdle, ifStartedByCommand }) => {
+        if ((ifIdle || ifStartedByCommand) && !idleExit) return false;
         if (ifIdle && !(await isIdle(cluster))) return false;
         // The answer first.
         setTimeout(() => void stop("asked to"), 20);

@@ -3,8 +3,10 @@
  * that ends, and no stale file is left to be judged.
  *
  * A holder whose API does not answer is about to leave or has just begun: it is waited for, so that `podtap up`
- * right after `podtap down --all` gets a daemon.
+ * right after `podtap down --all` gets a daemon. One that a command started makes way for one that somebody wants to
+ * see or to keep, `podtap node` and systemd: guests run on meanwhile.
  */
+import { request } from "node:http";
 import { connect, createServer, type Server } from "node:net";
 import { setTimeout as pause } from "node:timers/promises";
 import { PodtapError } from "../../base/errors.ts";
@@ -14,15 +16,41 @@ import { hexHash } from "../../base/names.ts";
 const LEAVING_MS = 15_000;
 const POLL_MS = 20;
 
-/** @throws PT-NODE-2 when another daemon holds it */
-export async function takeLock(runDir: string, apiSocket: string): Promise<Server> {
+/**
+ * `takeOver`: have a holder that a command started leave.
+ * @throws PT-NODE-2 when another daemon holds it
+ */
+export async function takeLock(
+  runDir: string,
+  apiSocket: string,
+  { takeOver = false } = {},
+): Promise<Server> {
   const deadline = performance.now() + LEAVING_MS;
-  for (;;) {
+  for (let leaves = false; ; ) {
     const lock = await tryLock(runDir);
     if (lock !== undefined) return lock;
-    if ((await answers(apiSocket)) || performance.now() > deadline) throw taken(runDir);
+    leaves ||= takeOver && (await makesWay(apiSocket));
+    if ((!leaves && (await answers(apiSocket))) || performance.now() > deadline) throw taken(runDir);
     await pause(POLL_MS);
   }
+}
+
+/** Does it say that it leaves? */
+function makesWay(socketPath: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const headers = { "content-type": "application/json" };
+    const options = { socketPath, path: "/podtap/v1/shutdown", method: "POST", headers, agent: false };
+    const asked = request(options, (answer) => {
+      let text = "";
+      answer.setEncoding("utf8").on("data", (part) => {
+        text += part;
+      });
+      answer.once("end", () => resolve(/"shutdown":\s*true/.test(text)));
+      answer.once("error", () => resolve(false));
+    });
+    asked.once("error", () => resolve(false));
+    asked.end(JSON.stringify({ ifStartedByCommand: true }));
+  });
 }
 
 /** undefined: another process has it. */
@@ -55,6 +83,6 @@ function taken(runDir: string): PodtapError {
   return new PodtapError({
     code: "PT-NODE-2",
     message: `a podtap daemon already runs for ${runDir}`,
-    hint: "use it, or end it with `podtap down --all`",
+    hint: "use it, or end it where it was started: `systemctl stop podtap`, or Ctrl-C on `podtap node`",
   });
 }

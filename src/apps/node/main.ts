@@ -3,8 +3,8 @@
  *
  *   podtap node [--rootless] [--auto] [--config FILE]
  *
- * `--auto` is how the CLI starts it: it then ends by itself once there is nothing to look after. Ending it never
- * stops a guest; the next daemon takes over what runs.
+ * `--auto` is how the CLI starts it: it then ends by itself once there is nothing to look after, or when it is to be
+ * run otherwise. Ending it never stops a guest; the next daemon takes over what runs.
  */
 import { parseArgs } from "node:util";
 import { messageOf, PodtapError } from "../../base/errors.ts";
@@ -43,7 +43,7 @@ async function main(): Promise<void> {
   const log = openLog(config.logLevel);
   // A user's folders are the user's alone.
   process.umask(rootless ? 0o077 : 0o022);
-  await takeLock(paths.run, paths.socket);
+  await takeLock(paths.run, paths.socket, { takeOver: values.auto !== true });
   // Whatever was started from a folder that is gone would fail in odd ways.
   process.chdir("/");
   const daemon = await startDaemon({ paths, config, log, rootless, idleExit: values.auto === true });

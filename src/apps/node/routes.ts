@@ -24,9 +24,15 @@ export interface RouteOptions {
   effective(vmi: Vmi): Vmi;
   info(): Promise<object>;
   gc(dryRun: boolean): Promise<object>;
-  /** false: there are pods, and it was to be only if idle. */
-  shutdown(ifIdle: boolean): Promise<boolean>;
+  /** false: a condition does not hold. */
+  shutdown(asked: ShutdownRequest): Promise<boolean>;
   setImageOverrides(overrides: Readonly<Record<string, string>>): void;
+}
+
+export interface ShutdownRequest {
+  /** Only without pods, and only if a command had started the daemon. */
+  readonly ifIdle: boolean;
+  readonly ifStartedByCommand: boolean;
 }
 
 type VmiHandler = (found: Found, rest: readonly string[]) => RouteHandler | undefined;
@@ -56,9 +62,11 @@ function daemonRoute(
   const routes: Readonly<Record<string, (exchange: Exchange) => Promise<object>>> = {
     "GET info": () => options.info(),
     "POST gc": async ({ request }) => options.gc((await readJson(request))["dryRun"] === true),
-    "POST shutdown": async ({ request }) => ({
-      shutdown: await options.shutdown((await readJson(request))["ifIdle"] === true),
-    }),
+    "POST shutdown": async ({ request }) => {
+      const { ifIdle, ifStartedByCommand } = (await readJson(request)) as Partial<Record<string, unknown>>;
+      const asked = { ifIdle: ifIdle === true, ifStartedByCommand: ifStartedByCommand === true };
+      return { shutdown: await options.shutdown(asked) };
+    },
     "PUT config/image-overrides": async ({ request }) => {
       const overrides = await readJson(request);
       if (!Object.values(overrides).every((value) => typeof value === "string" && value !== "")) {
