@@ -39,9 +39,10 @@ if [ "$(id -u)" = 0 ]; then
   tier netns tools/run-tests.sh netns
   tier guest tools/guest/build.sh
   tier vm tools/run-tests.sh vm
+  tier userland tools/outer/userland.sh
   PODTAP_OUTER_GUESTS=2 tier outer tools/outer/run.sh
 else
-  echo "── not root: the netns, vm and outer tiers were left out"
+  echo "── not root: the netns, vm, userland and outer tiers were left out"
 fi
 cat "$failures"
 echo "── everything took $((SECONDS - started)) s"

@@ -76,6 +76,7 @@ export class Launcher {
     this.#session = new LibvirtSession(options.files.libvirt, options.libvirtd, {
       lifecycle: (event, stop) => this.#onLifecycle(event, stop),
       agent: (connected) => this.#onAgent(connected),
+      backend: (nic) => void this.#introduce(nic),
       up: (pid) => this.state.update({ libvirtdPid: pid }),
       reconnected: () => void this.#resync(),
       trouble: options.log,
@@ -167,6 +168,7 @@ export class Launcher {
     const found = await this.#find(connection);
     if (found === "off" && started) return this.#ended(undefined);
     this.#userNetworks.start(spec.plan.nics);
+    await this.#watchBackends(connection);
     if (found === "off") {
       keepStarting(files, spec);
       await connection.define(xml);
@@ -183,6 +185,24 @@ export class Launcher {
     this.state.enter(found === "paused" && started ? "paused" : "running");
     // A domain that was there before has told its agent's connection to somebody else.
     if (found !== "off") this.#onAgent(await agentIsConnected(connection));
+  }
+
+  async #watchBackends(connection: Libvirt): Promise<void> {
+    const { nics = [] } = this.#spec?.plan ?? {};
+    if (nics.some(({ domain }) => domain.type === "user-backend")) await connection.watchBackends();
+  }
+
+  /**
+   * A program that libvirt started again knows the guest by what it sends: a guest that only answers would wait for
+   * ever. (Over vhost-user QEMU does so itself.)
+   */
+  async #introduce(nic: string): Promise<void> {
+    try {
+      await (await this.#session.connection).announce(nic);
+      this.#options.log(`the guest was introduced to the other side of ${nic}`);
+    } catch (problem) {
+      this.#options.log(`the other side of ${nic} may not know the guest: ${messageOf(problem)}`);
+    }
   }
 
   #domainOf(spec: LaunchSpec): DomainModel {
@@ -224,6 +244,7 @@ export class Launcher {
       const connection = await this.#session.connection;
       const found = await this.#find(connection);
       if (found === "off") return this.#ended(undefined);
+      await this.#watchBackends(connection);
       this.state.enter(found);
       this.#onAgent(await agentIsConnected(connection));
     } catch (problem) {

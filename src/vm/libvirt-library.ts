@@ -21,6 +21,9 @@ koffi.proto("void virConnectCloseFunc(virConnect *conn, int reason, void *opaque
 koffi.proto(
   "int virDomainEventCallback(virConnect *conn, virDomain *dom, int first, int second, void *opaque)",
 );
+koffi.proto(
+  "void virQemuMonitorEventCallback(virConnect *conn, virDomain *dom, const char *event, long long seconds, unsigned int micros, const char *details, void *opaque)",
+);
 
 const library = koffi.load("libvirt.so.0");
 const qemuLibrary = koffi.load("libvirt-qemu.so.0");
@@ -90,7 +93,20 @@ export const virt = {
     "char *! virDomainQemuAgentCommand(virDomain *domain, const char *cmd, int timeout, unsigned int flags)",
     qemuLibrary,
   ),
+  /** The answer's address is filled in, and given back by `freeString`. */
+  domainQemuMonitorCommand: call<[Pointer, string, [Pointer | null], number], number>(
+    "int virDomainQemuMonitorCommand(virDomain *domain, const char *cmd, _Out_ void **result, unsigned int flags)",
+    qemuLibrary,
+  ),
+  connectDomainQemuMonitorEventRegister: call<[Pointer, null, string, Pointer, null, null, number], number>(
+    "int virConnectDomainQemuMonitorEventRegister(virConnect *conn, virDomain *dom, const char *event, virQemuMonitorEventCallback *cb, void *opaque, void *freecb, unsigned int flags)",
+    qemuLibrary,
+  ),
 } as const;
+
+export function freeString(address: Pointer | null): void {
+  if (address !== null) koffi.free(address);
+}
 
 export type ErrorCallback = (code: number, message: string) => void;
 
@@ -118,4 +134,13 @@ export function domainEventCallback(
     listener(conn, first, second);
     return 0;
   }, "virDomainEventCallback *");
+}
+
+/** @param listener gets the event's data as QEMU wrote it: JSON */
+export function monitorEventCallback(listener: (conn: Pointer, details: string) => void): Pointer {
+  return koffi.register(
+    (conn: Pointer, _domain: Pointer, _event: string, _s: number, _us: number, details: string | null) =>
+      listener(conn, details ?? "{}"),
+    "virQemuMonitorEventCallback *",
+  );
 }

@@ -52,9 +52,10 @@ export class LibvirtSession {
 
   async #open(starting: Promise<Libvirtd>): Promise<Libvirt> {
     this.#daemon = await starting;
-    const { agent, lifecycle } = this.#listener;
+    const { agent, backend, lifecycle } = this.#listener;
     const connection = await Libvirt.connect(this.#files.socket, {
       agent: (connected) => agent(connected),
+      backend: (nic) => backend(nic),
       lifecycle: (event, stop) => lifecycle(event, stop),
       lost: () => this.#lost(connection),
     });

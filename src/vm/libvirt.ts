@@ -12,6 +12,8 @@ import {
   closeCallback,
   domainEventCallback,
   errorCallback,
+  freeString,
+  monitorEventCallback,
   type Pointer,
   timeoutCallback,
   virt,
@@ -66,6 +68,8 @@ const STOPS: readonly StopDetail[] = [
 export interface LibvirtListener {
   lifecycle(event: DomainEvent, stop: StopDetail | undefined): void;
   agent(connected: boolean): void;
+  /** The program on the other side of this NIC (its alias) is another one; told after `watchBackends`. */
+  backend(nic: string): void;
   /** The daemon went away; the connection is of no more use and must still be closed. */
   lost(): void;
 }
@@ -93,6 +97,12 @@ const VIR_DOMAIN_DESTROY_GRACEFUL = 1;
 const SHUTDOWN_FLAGS = { acpi: 1, agent: 2 } as const;
 const LIFECYCLE_EVENT = 0;
 const AGENT_EVENT = 18;
+/** Of QEMU 7.2. */
+const BACKEND_EVENT = "NETDEV_STREAM_CONNECTED";
+/** How libvirt makes a backend's name of its NIC's alias. */
+const NETDEV_PREFIX = "host";
+/** Milliseconds. */
+const ANNOUNCE = { initial: 50, max: 500, rounds: 4, step: 150 };
 
 /** Of the process: libvirt's loop, and who listens on which connection. */
 const listeners = new Map<Pointer, LibvirtListener>();
@@ -102,6 +112,7 @@ let loop: EventLoop | undefined;
 interface EventLoop {
   readonly onLifecycle: Pointer;
   readonly onAgent: Pointer;
+  readonly onBackend: Pointer;
   readonly onClose: Pointer;
   readonly wake: () => void;
 }
@@ -125,6 +136,11 @@ function startEventLoop(): EventLoop {
       listeners.get(conn)?.lifecycle(name, name === "stopped" ? STOPS[detail] : undefined);
     }),
     onAgent: domainEventCallback((conn, state) => listeners.get(conn)?.agent(state === 1)),
+    onBackend: monitorEventCallback((conn, details) => {
+      const { "netdev-id": netdev = "" } = JSON.parse(details) as { "netdev-id"?: string };
+      // Others are not libvirt's.
+      if (netdev.startsWith(NETDEV_PREFIX)) listeners.get(conn)?.backend(netdev.slice(NETDEV_PREFIX.length));
+    }),
     onClose: closeCallback((conn) => listeners.get(conn)?.lost()),
     wake: () => virt.eventUpdateTimeout(timer, 0),
   };
@@ -243,6 +259,32 @@ export class Libvirt {
     const answer = await virt.domainQemuAgentCommand(this.#held(), text, timeoutSeconds, 0);
     if (answer === null) throw failed("get an answer from the guest agent");
     return JSON.parse(answer);
+  }
+
+  /** Of NICs on a socket: QEMU went back to it after the program on its other side had gone. */
+  async watchBackends(): Promise<void> {
+    const { onBackend } = this.#loop;
+    check(
+      await virt.connectDomainQemuMonitorEventRegister(
+        this.#conn,
+        null,
+        BACKEND_EVENT,
+        onBackend,
+        null,
+        null,
+        0,
+      ),
+      "listen for QEMU's events",
+    );
+  }
+
+  /** The guest's MAC is said on one of its NICs, by QEMU and by the guest where its driver can. */
+  async announce(nic: string): Promise<void> {
+    const command = { execute: "announce-self", arguments: { ...ANNOUNCE, interfaces: [nic] } };
+    const answer: [Pointer | null] = [null];
+    const done = await virt.domainQemuMonitorCommand(this.#held(), JSON.stringify(command), answer, 0);
+    freeString(answer[0]);
+    check(done, "have the guest announced");
   }
 
   /** Waits for the calls under way; the domain runs on. */
