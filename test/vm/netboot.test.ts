@@ -77,7 +77,7 @@ describe("network boot", requires("root", "nft", "cni", "qemu", "libvirt", "dnsm
       for (const stream of [child.stdout, child.stderr]) stream.on("data", (text) => (said += text));
       children.push(child);
     };
-    serve("busybox", "httpd", "-f", "-v", "-p", `${FAR.server}:80`, "-h", FILES);
+    serve("busybox", "httpd", "-f", "-vv", "-p", `${FAR.server}:80`, "-h", FILES);
     // Its answers come from the port that was asked: another one would not get through NAT.
     serve("dnsmasq", ...tftp(FAR.server), "--tftp-single-port");
     serve("dnsmasq", ...tftp(LAN.server));
@@ -90,6 +90,11 @@ describe("network boot", requires("root", "nft", "cni", "qemu", "libvirt", "dnsm
             "lan",
             { multus: { networkName: "pxe" } },
             { bridge: {}, dhcpOptions: { tftpServerName: LAN.server, bootFileName: "hello" } },
+          ),
+          diskless(
+            "url",
+            { pod: {} },
+            { masquerade: {}, dhcpOptions: { bootFileName: `http://${FAR.server}/hello` } },
           ),
           diskless(
             "nat",
@@ -122,7 +127,11 @@ describe("network boot", requires("root", "nft", "cni", "qemu", "libvirt", "dnsm
   test("masquerade: a guest boots through NAT, by TFTP from one port and then by HTTP", async () => {
     await netbooted("nat");
     await logged(`sent ${FILES}/chain to ${FAR.host}`);
-    await logged(`${FAR.host}:\\d+: response:200`);
+    await logged(`${FAR.host}:\\d+: url:/hello`);
+  });
+
+  test("masquerade: a guest boots from an address by HTTP", async () => {
+    await netbooted("url");
   });
 
   async function logged(pattern: string): Promise<void> {
