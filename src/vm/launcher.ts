@@ -24,6 +24,7 @@ import { LibvirtSession } from "./libvirt-session.ts";
 import { type Libvirtd, readPid } from "./libvirtd.ts";
 import { lastLines } from "./log-tail.ts";
 import { askToPowerOff } from "./power-off.ts";
+import { LibvirtBackends, onLibvirtBackend } from "./user-network/libvirt-backends.ts";
 import { UserNetworks } from "./user-network/user-networks.ts";
 
 /** Responders at the guest's door. Listening when `serve` returns. */
@@ -54,6 +55,7 @@ export class Launcher {
   readonly #session: LibvirtSession;
   readonly #agent: AgentPoller;
   readonly #userNetworks: UserNetworks;
+  readonly #backends = new LibvirtBackends();
   #spec: LaunchSpec | undefined;
   #launching: Promise<void> | undefined;
   /** Why the end of QEMU is no surprise. */
@@ -76,7 +78,7 @@ export class Launcher {
     this.#session = new LibvirtSession(options.files.libvirt, options.libvirtd, {
       lifecycle: (event, stop) => this.#onLifecycle(event, stop),
       agent: (connected) => this.#onAgent(connected),
-      backend: (nic) => void this.#introduce(nic),
+      backend: (nic, connected) => this.#onBackend(nic, connected),
       up: (pid) => this.state.update({ libvirtdPid: pid }),
       reconnected: () => void this.#resync(),
       trouble: options.log,
@@ -188,8 +190,18 @@ export class Launcher {
   }
 
   async #watchBackends(connection: Libvirt): Promise<void> {
-    const { nics = [] } = this.#spec?.plan ?? {};
-    if (nics.some(({ domain }) => domain.type === "user-backend")) await connection.watchBackends();
+    if (onLibvirtBackend(this.#nics)) await connection.watchBackends();
+  }
+
+  get #nics(): LaunchSpec["plan"]["nics"] {
+    return this.#spec?.plan.nics ?? [];
+  }
+
+  #onBackend(alias: string, connected: boolean): void {
+    const networks = this.#backends.told(this.#nics, alias, connected);
+    if (networks === undefined) return;
+    this.state.update({ networks });
+    if (connected) void this.#introduce(alias);
   }
 
   /**

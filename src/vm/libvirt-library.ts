@@ -136,11 +136,13 @@ export function domainEventCallback(
   }, "virDomainEventCallback *");
 }
 
-/** @param listener gets the event's data as QEMU wrote it: JSON */
-export function monitorEventCallback(listener: (conn: Pointer, details: string) => void): Pointer {
+/** @param listener gets the event's name, and its data as QEMU wrote them: JSON */
+export function monitorEventCallback(
+  listener: (conn: Pointer, event: string, details: string) => void,
+): Pointer {
   return koffi.register(
-    (conn: Pointer, _domain: Pointer, _event: string, _s: number, _us: number, details: string | null) =>
-      listener(conn, details ?? "{}"),
+    (conn: Pointer, _domain: Pointer, event: string, _s: number, _us: number, details: string | null) =>
+      listener(conn, event, details ?? "{}"),
     "virQemuMonitorEventCallback *",
   );
 }

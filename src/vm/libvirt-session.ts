@@ -55,7 +55,7 @@ export class LibvirtSession {
     const { agent, backend, lifecycle } = this.#listener;
     const connection = await Libvirt.connect(this.#files.socket, {
       agent: (connected) => agent(connected),
-      backend: (nic) => backend(nic),
+      backend: (nic, connected) => backend(nic, connected),
       lifecycle: (event, stop) => lifecycle(event, stop),
       lost: () => this.#lost(connection),
     });

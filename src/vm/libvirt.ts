@@ -68,8 +68,8 @@ const STOPS: readonly StopDetail[] = [
 export interface LibvirtListener {
   lifecycle(event: DomainEvent, stop: StopDetail | undefined): void;
   agent(connected: boolean): void;
-  /** The program on the other side of this NIC (its alias) is another one; told after `watchBackends`. */
-  backend(nic: string): void;
+  /** QEMU found the program on the other side of this NIC (its alias), or lost it; told after `watchBackends`. */
+  backend(nic: string, connected: boolean): void;
   /** The daemon went away; the connection is of no more use and must still be closed. */
   lost(): void;
 }
@@ -98,7 +98,7 @@ const SHUTDOWN_FLAGS = { acpi: 1, agent: 2 } as const;
 const LIFECYCLE_EVENT = 0;
 const AGENT_EVENT = 18;
 /** Of QEMU 7.2. */
-const BACKEND_EVENT = "NETDEV_STREAM_CONNECTED";
+const BACKEND_EVENTS = { found: "NETDEV_STREAM_CONNECTED", lost: "NETDEV_STREAM_DISCONNECTED" } as const;
 /** How libvirt makes a backend's name of its NIC's alias. */
 const NETDEV_PREFIX = "host";
 /** Milliseconds. */
@@ -136,10 +136,11 @@ function startEventLoop(): EventLoop {
       listeners.get(conn)?.lifecycle(name, name === "stopped" ? STOPS[detail] : undefined);
     }),
     onAgent: domainEventCallback((conn, state) => listeners.get(conn)?.agent(state === 1)),
-    onBackend: monitorEventCallback((conn, details) => {
+    onBackend: monitorEventCallback((conn, event, details) => {
       const { "netdev-id": netdev = "" } = JSON.parse(details) as { "netdev-id"?: string };
       // Others are not libvirt's.
-      if (netdev.startsWith(NETDEV_PREFIX)) listeners.get(conn)?.backend(netdev.slice(NETDEV_PREFIX.length));
+      if (!netdev.startsWith(NETDEV_PREFIX)) return;
+      listeners.get(conn)?.backend(netdev.slice(NETDEV_PREFIX.length), event === BACKEND_EVENTS.found);
     }),
     onClose: closeCallback((conn) => listeners.get(conn)?.lost()),
     wake: () => virt.eventUpdateTimeout(timer, 0),
@@ -261,21 +262,13 @@ export class Libvirt {
     return JSON.parse(answer);
   }
 
-  /** Of NICs on a socket: QEMU went back to it after the program on its other side had gone. */
+  /** Of NICs on a socket. */
   async watchBackends(): Promise<void> {
-    const { onBackend } = this.#loop;
-    check(
-      await virt.connectDomainQemuMonitorEventRegister(
-        this.#conn,
-        null,
-        BACKEND_EVENT,
-        onBackend,
-        null,
-        null,
-        0,
-      ),
-      "listen for QEMU's events",
-    );
+    for (const event of Object.values(BACKEND_EVENTS)) {
+      const listening = virt.connectDomainQemuMonitorEventRegister;
+      const id = await listening(this.#conn, null, event, this.#loop.onBackend, null, null, 0);
+      check(id, "listen for QEMU's events");
+    }
   }
 
   /** The guest's MAC is said on one of its NICs, by QEMU and by the guest where its driver can. */

@@ -7,6 +7,7 @@ import { type ChildProcess, execFileSync, spawn, spawnSync } from "node:child_pr
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { after, before, describe, test } from "node:test";
+import type { KubeObject } from "../../src/api/object.ts";
 import type { Pod, Vmi } from "../../src/api/types.ts";
 import { identityOf } from "../../src/cluster/local/pods/pod-runner.ts";
 import { processesInNetns } from "../../src/linux/sandbox/processes.ts";
@@ -86,6 +87,15 @@ describe("passt by libvirt", requires("root", "nft", "cni", "qemu", "libvirt", "
       }
       for (const ip of ips) await page(ip);
       assert.equal(await inGuest(way, fetched), "from outside\n");
+      // Of vhost-user QEMU 10.0 tells nothing.
+      if (way === "backend") {
+        const told = await eventually("the events", async () => {
+          const all = (await eventsOf(way)).filter((event) => event.startsWith("NetworkBackend"));
+          return all.length === 2 ? all.join("\n") : undefined;
+        });
+        assert.match(told, /^NetworkBackendDied: passt of NIC default is gone; libvirt starts it once more/m);
+        assert.match(told, /^NetworkBackendBack: passt of NIC default is there again/m);
+      }
       await podtap("down", way);
     });
   }
@@ -124,6 +134,15 @@ function passtOf(podId: string): FoundProcess {
   const found = processes().filter((process) => inside.has(process.pid) && isPasst(process));
   assert.equal(found.length, 1, JSON.stringify(found));
   return found[0] as FoundProcess;
+}
+
+async function eventsOf(name: string): Promise<readonly string[]> {
+  const { items } = JSON.parse(await podtap("get", "events", "-o", "json")) as {
+    items: readonly (KubeObject & { involvedObject: { name: string }; reason: string; message: string })[];
+  };
+  return items
+    .filter(({ involvedObject }) => involvedObject.name === name)
+    .map(({ reason, message }) => `${reason}: ${message}`);
 }
 
 /** How often the launcher introduced the guest to passt: at the start, and after each restart. */
