@@ -164,8 +164,7 @@ function notes({ nic, ipv4, ipv6 }: PasstSettings, way: UserNetworkWay): readonl
 }
 
 /** What libvirt has no words for. */
-const BY_LIBVIRT =
-  "MTU and DNS by DHCP are passt's own, the router's address leads to the pod's loopback";
+const BY_LIBVIRT = "MTU and DNS by DHCP are passt's own, the router's address leads to the pod's loopback";
 
 const WAYS: Readonly<Record<UserNetworkWay, string>> = {
   "vhost-user": `passt by libvirt over vhost-user: it shares the guest's memory; ${BY_LIBVIRT}, no status of it`,
