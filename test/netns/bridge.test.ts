@@ -1,8 +1,6 @@
 /** bridge and managed-tap, with packets: the guest in the pod's place, reached as the pod was, and nobody else. */
 import assert from "node:assert/strict";
-import { closeSync, mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { closeSync } from "node:fs";
 import { after, before, describe, type TestContext, test } from "node:test";
 import type { InterfaceSpec, Vmi } from "../../src/api/types.ts";
 import { previewPod, unwirePod } from "../../src/apply/wire-pod.ts";
@@ -19,7 +17,7 @@ import { hookScript, startClient } from "../support/client.ts";
 import { guestFrames, networkFrames } from "../support/frames.ts";
 import { dhcp4Config, routerAdvertConfig } from "../support/guest-configs.ts";
 import { frameSocket, judgeFrames } from "../support/judge-frames.ts";
-import { udhcpc } from "../support/namespace-guest.ts";
+import { dhclient6, udhcpc } from "../support/namespace-guest.ts";
 import { eventually, requires, type TestPod } from "../support/netns.ts";
 import { answer, ask, listen } from "../support/talk.ts";
 import { watchFrames } from "../support/watch.ts";
@@ -470,28 +468,16 @@ async function addressed(it: WiredPod): ReturnType<typeof udhcpc> {
   const lease = serves("dhcp4") ? await udhcpc(it.guest) : undefined;
   if (serves("dhcp4")) assert.equal(lease?.["ip"], POD.v4);
   if (serves("dhcp6")) {
+    await eventually("a link-local address", async () => {
+      const text = await it.guest.read("ip", "-6", "address", "show", "dev", it.guest.nic, "scope", "link");
+      return text.includes("fe80") && !text.includes("tentative");
+    });
     await dhclient6(it.guest);
     await eventually("an IPv6 default route by router advertisement", async () =>
       (await it.guest.read("ip", "-6", "route", "show", "default")).includes("proto ra"),
     );
   }
   return lease;
-}
-
-/** The pod's IPv6 address by dhclient, put on the NIC by its own script. */
-async function dhclient6(guest: WiredPod["guest"]): Promise<void> {
-  const folder = mkdtempSync(join(tmpdir(), "pt-dhclient6-"));
-  try {
-    await eventually("a link-local address", async () => {
-      const text = await guest.read("ip", "-6", "address", "show", "dev", guest.nic, "scope", "link");
-      return text.includes("fe80") && !text.includes("tentative");
-    });
-    const files = ["-lf", join(folder, "leases"), "-pf", join(folder, "pid")];
-    const { code, stderr } = await guest.exec("dhclient", ["-6", "-1", "-v", ...files, guest.nic]);
-    assert.equal(code, 0, stderr);
-  } finally {
-    rmSync(folder, { recursive: true, force: true });
-  }
 }
 
 function drift(it: WiredPod): readonly unknown[] {

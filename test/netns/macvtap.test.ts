@@ -23,7 +23,7 @@ import {
   podNetwork,
   wireMacvtap,
 } from "../support/macvtap-pod.ts";
-import { type NamespaceGuest, udhcpc } from "../support/namespace-guest.ts";
+import { dhclient6, type NamespaceGuest, udhcpc } from "../support/namespace-guest.ts";
 import { eventually, requires, type TestPod } from "../support/netns.ts";
 import { answer, ask, listen } from "../support/talk.ts";
 
@@ -391,17 +391,6 @@ test(
     assert.equal(await ask(net.host, "10.97.0.7", "tcp", 80), "silence");
   },
 );
-
-async function dhclient6(guest: NamespaceGuest): Promise<void> {
-  const folder = mkdtempSync(join(tmpdir(), "podtap-dhclient6-"));
-  try {
-    const files = ["-lf", join(folder, "leases"), "-pf", join(folder, "pid")];
-    const { code, stderr } = await guest.exec("dhclient", ["-6", "-1", "-v", ...files, guest.nic]);
-    assert.equal(code, 0, stderr);
-  } finally {
-    rmSync(folder, { recursive: true });
-  }
-}
 
 interface Ear {
   text(): string;

@@ -20,7 +20,7 @@ import type { Classifier } from "../../src/plan/plan.ts";
 import { vmi } from "../support/builders.ts";
 import { ethernet, guestFrames, networkFrames } from "../support/frames.ts";
 import { frameSocket, judgeFrames } from "../support/judge-frames.ts";
-import { startNamespaceGuest, udhcpc } from "../support/namespace-guest.ts";
+import { dhclient6, startNamespaceGuest, udhcpc } from "../support/namespace-guest.ts";
 import { eventually, requires } from "../support/netns.ts";
 import { answer, listen } from "../support/talk.ts";
 import { watch, watchFrames } from "../support/watch.ts";
@@ -429,14 +429,7 @@ async function addressed(it: WiredPod, families: readonly Family[] = ["v4", "v6"
   await eventually("the network's own router as default", async () =>
     (await guest.read("ip", "-6", "route", "show", "default")).includes(`via ${router} `),
   );
-  const folder = mkdtempSync(join(tmpdir(), "pt-dhclient6-"));
-  try {
-    const files = ["-lf", join(folder, "leases"), "-pf", join(folder, "pid")];
-    const { code, stderr } = await guest.exec("dhclient", ["-6", "-1", "-v", ...files, guest.nic]);
-    assert.equal(code, 0, stderr);
-  } finally {
-    rmSync(folder, { recursive: true });
-  }
+  await dhclient6(guest);
   assert.match(await guest.read("ip", "-6", "address", "show", "dev", guest.nic), new RegExp(` ${ip}/128 `));
 }
 

@@ -104,6 +104,13 @@ export async function udhcpc(
   );
 }
 
+/** An IPv6 address by dhclient, put on the NIC by its own script. The client stays, and remembers nothing. */
+export async function dhclient6(guest: NamespaceGuest): Promise<void> {
+  const files = ["-lf", "/dev/null", "-pf", "/dev/null"];
+  const { code, stderr } = await guest.exec("dhclient", ["-6", "-1", "-v", ...files, guest.nic]);
+  if (code !== 0) throw new Error(`dhclient: ${stderr}`);
+}
+
 async function startRelay(netns: string, spec: NamespaceGuestSpec): Promise<ChildProcess> {
   const pod = spec.podNetns.includes("/") ? spec.podNetns : `/run/netns/${spec.podNetns}`;
   const { mtu = 1500, uid = 107, queues = 1 } = spec;

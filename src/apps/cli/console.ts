@@ -7,9 +7,9 @@
  * what was typed in between is lost.
  */
 import type { Duplex } from "node:stream";
+import type { ApiClient } from "./client.ts";
 import { connect, subresourcePath } from "./connect.ts";
 import type { Context } from "./context.ts";
-import { isReady } from "./daemon.ts";
 import { EXIT, type ExitCode } from "./failure.ts";
 import { parseTarget } from "./target.ts";
 
@@ -36,20 +36,28 @@ export async function openConsole(
   const typed = process.stdin.isTTY === true;
   const until = options.timeout === undefined ? undefined : context.now() + options.timeout;
   let why: End = "lost";
-  while (why === "lost") {
+  for (let again = false; why === "lost"; again = true) {
+    const daemon = await daemonOf(client);
     const guest = await client.stream(path, { method: "GET", signal: context.signal });
+    if (again) terminal.note(terminal.paint("dim", `the console of ${target.name} is joined again\n`));
     if (typed) terminal.note(terminal.paint("dim", `connected to ${target.name}; Ctrl-] leaves\n`));
     const joined = join(context, guest, typed, until === undefined ? undefined : until - context.now());
+    // Another command may have had the daemon back by now: it is another one then.
+    const isLost = async (): Promise<boolean> => (await daemonOf(client)) !== daemon;
     why = await joined.catch(async (failure): Promise<End> => {
-      if (await isReady(context.paths.socket)) throw failure;
-      return "lost";
+      if (await isLost()) return "lost";
+      throw failure;
     });
-    if (why === "closed" && !(await isReady(context.paths.socket))) why = "lost";
+    if (why === "closed" && (await isLost())) why = "lost";
   }
   if (typed) {
     terminal.note(terminal.paint("dim", `\r\n${why === "closed" ? "the VM closed the console" : "left"}\n`));
   }
   return EXIT.done;
+}
+
+async function daemonOf(client: ApiClient): Promise<number | undefined> {
+  return ((await client.request("/podtap/v1/info")).body as { readonly pid?: number }).pid;
 }
 
 /** `lost`: the daemon went, not the guest. */
