@@ -14,7 +14,8 @@ tier() { # tier NAME COMMAND…
   local status=${PIPESTATUS[0]}
   # node's runner ends with "ℹ pass N", "ℹ fail N", "ℹ skipped N" ("# pass N" where it prints TAP).
   passed=$((passed + $(count pass))); failed=$((failed + $(count fail))); skipped=$((skipped + $(count skipped)))
-  failing "$name" >>"$failures"
+  local told; told=$(failing "$name")
+  [ "$status" = 0 ] || printf '%s\n' "${told:-✖ $name: exit $status, and no test says why}" >>"$failures"
   # What this machine's kernel lacks (test/support/requires.ts) the outer guest has, where none may be skipped.
   [ "$name" = outer ] || lacking=$((lacking + $(grep -cE '^ *﹣ .*# the kernel lacks ' "$log")))
   [ "$status" = 0 ] || { broken=1; echo "── $name FAILED (exit $status)"; }
