@@ -19,7 +19,8 @@ export interface Killer {
   readonly certain: boolean;
 }
 
-interface JsonChain {
+/** As `nft -j` lists it, without what is not asked of it. */
+export interface JsonChain {
   readonly family: string;
   readonly table: string;
   readonly name: string;

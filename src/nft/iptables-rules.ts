@@ -4,15 +4,7 @@
  *
  * A condition that is not read here stays one that cannot be judged.
  */
-
-interface Chain {
-  readonly family: string;
-  readonly table: string;
-  readonly name: string;
-  readonly type?: string;
-  readonly hook?: string;
-  readonly policy?: string;
-}
+import type { JsonChain } from "./foreign-verdict.ts";
 
 interface Rule {
   readonly family: string;
@@ -23,7 +15,7 @@ interface Rule {
   readonly expr: readonly Readonly<Record<string, unknown>>[];
 }
 
-export type ListedEntry = { readonly chain: Chain } | { readonly rule: Rule };
+export type ListedEntry = { readonly chain: JsonChain } | { readonly rule: Rule };
 
 /** @param table the name it is to have in the listing */
 export function listIptables(text: string, family: "ip" | "ip6", table: string): readonly ListedEntry[] {
@@ -46,7 +38,7 @@ export function listIptables(text: string, family: "ip" | "ip6", table: string):
   });
 }
 
-function baseOf(name: string, policy = "ACCEPT"): Partial<Chain> {
+function baseOf(name: string, policy = "ACCEPT"): Partial<JsonChain> {
   return { type: "filter", hook: name.toLowerCase(), policy: policy.toLowerCase() };
 }
 
